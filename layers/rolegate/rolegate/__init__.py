@@ -1,0 +1,1 @@
+"""Rolegate: sign-in, refresh and role enforcement for APIs on AWS."""

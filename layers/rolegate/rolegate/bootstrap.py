@@ -1,0 +1,246 @@
+"""The composition root: builds, once an execution environment, what a handler needs. Only it reads `os.environ`.
+
+Each builder imports what its own function needs, for imports are most of a cold start.
+"""
+
+# ruff: noqa: PLC0415 - see above
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from rolegate import errors, model, roles
+from rolegate.settings import Settings
+
+if TYPE_CHECKING:
+    from rolegate import http, sessions, tokens
+    from rolegate.observe import Log
+    from rolegate.stores.documents import Documents
+    from rolegate.stores.rings import Rings, RingStore
+    from rolegate.stores.sessions import Sessions
+    from rolegate.stores.users import Users
+
+DAY, MINUTE = 86_400, 60
+
+
+def _settings() -> Settings:
+    return Settings(os.environ)
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+def _log() -> "Log":
+    from rolegate.observe import Log
+
+    return Log(os.environ.get("METRICS_NAMESPACE", "rolegate"))
+
+
+def endpoint(handle: "Callable[[http.Request], http.Response]") -> "http.Handler":
+    """Make a Lambda handler of a function from request to response."""
+    from rolegate import http
+
+    return http.endpoint(handle, _settings().text("ALLOWED_ORIGIN"), _log())
+
+
+def register() -> Callable[[str, str], model.User]:
+    """Build `POST /register`: (username, password) -> the new user."""
+    from rolegate import flows, passwords
+
+    env = _settings()
+    if env.choice("REGISTRATION", "closed", "open") == "closed":
+        return _closed
+    cost, table, audit = env.whole("BCRYPT_COST", 4, 15), _Stores(env).users(), _log().event
+
+    def hash_password(password: str) -> str:
+        return passwords.hash_password(passwords.accept(password), cost)
+
+    return lambda name, password: flows.register(
+        name, password, role=roles.LOWEST, users_table=table, hash_password=hash_password, audit=audit, now=_now()
+    )
+
+
+def _closed(_name: str, _password: str) -> model.User:
+    raise errors.Forbidden("Registration is closed.")
+
+
+def login() -> Callable[[str, str, str | None, model.Caller], model.Tokens]:
+    """Build `POST /login`: (username, password, audience or None, caller) -> tokens."""
+    from rolegate import flows, passwords
+
+    env = _settings()
+    cost, stores = env.whole("BCRYPT_COST", 4, 15), _Stores(env)
+    world = flows.SignIn(
+        users=stores.users(),
+        sessions=stores.sessions(),
+        matches=lambda password, stored: passwords.matches(password, stored, cost),
+        issuer=_issuer(env),
+        signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
+        refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
+        audit=_log().event,
+        policy=_policy(env, grace=0, rotations_per_late_retry=0),
+        session_lifetime=env.whole("SESSION_DAYS", 1, 365) * DAY,
+    )
+    return lambda name, password, audience, caller: flows.login(name, password, audience, caller, world, _now())
+
+
+def refresh() -> Callable[[str, model.Caller], model.Tokens]:
+    """Build `POST /refresh`: (refresh token, caller) -> tokens."""
+    from rolegate import flows
+
+    env = _settings()
+    stores = _Stores(env)
+    grace, per_retry = env.whole("REFRESH_GRACE_SECONDS", 0, 60), env.whole("ROTATIONS_PER_LATE_RETRY", 0, 1000)
+    world = flows.Refresh(
+        users=stores.users(),
+        sessions=stores.sessions(),
+        issuer=_issuer(env),
+        signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
+        refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
+        audit=_log().event,
+        policy=_policy(env, grace, per_retry),
+    )
+    return lambda token, caller: flows.refresh(token, caller, world, _now())
+
+
+def logout() -> Callable[[str], None]:
+    """Build `POST /logout`: (refresh token) -> nothing."""
+    from rolegate import flows, sessions
+
+    env = _settings()
+    stores = _Stores(env)
+    world = flows.Logout(
+        issuer_url=env.text("ISSUER"),
+        sessions=stores.sessions(),
+        refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
+        audit=_log().event,
+        leeway=env.whole("REFRESH_GRACE_SECONDS", 0, 60) + sessions.SKEW,
+    )
+    return lambda token: flows.logout(token, world, _now())
+
+
+def account() -> Callable[[str], model.User]:
+    """Build `GET /me`: (username) -> the user."""
+    from rolegate import flows
+
+    table = _Stores(_settings()).users()
+    return lambda username: flows.account(username, table)
+
+
+def authorizer() -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Build the authorizer: an event of any kind of API -> the answer in that API's form."""
+    from rolegate import gate, jwks, policy
+
+    env = _settings()
+    issuer = env.text("ISSUER")
+    world = gate.Gate(
+        key_sets=jwks.KeySets(jwks.fetcher(issuer), env.whole("KEY_SET_SECONDS", 30, 300)),
+        issuer=issuer,
+        audience=env.text("AUDIENCE"),
+        leeway=env.whole("EXPIRY_LEEWAY_SECONDS", 0, 30),
+        minimum=env.choice("MIN_ROLE", *roles.DEFAULT.levels),
+        roles=roles.DEFAULT,
+    )
+    http_api = env.choice("HTTP_API_RESPONSES", "simple", "iam")
+
+    def authorize(event: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            decision = gate.authorize(policy.bearer(event), world, _now())
+        except errors.Unauthorized:
+            decision = None
+        except errors.Unavailable:
+            _log().event("authorizer_unavailable")
+            raise
+        return policy.answer(event, decision, http_api)
+
+    return authorize
+
+
+def keys() -> Callable[[str], str]:
+    """Build the key documents: (name) -> the document. What SSM said is kept for 30 seconds."""
+    from rolegate import discovery
+
+    env = _settings()
+    issuer, published = env.text("ISSUER"), discovery.Published(_Stores(env).documents().read)
+    return lambda name: discovery.document(name, issuer, published.at(_now()))
+
+
+def rotate_keys() -> Callable[[Mapping[str, Any]], None]:
+    """Build the rotation: an event of CloudFormation or of the schedule -> nothing."""
+    from rolegate import custom_resource, flows
+
+    env = _settings()
+    stores = _Stores(env)
+    world = flows.Rotation(
+        signing=stores.ring_store("SIGNING_KEYS_SECRET"),
+        refresh=stores.ring_store("REFRESH_KEYS_SECRET"),
+        documents=stores.documents(),
+        algorithm=env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA"),
+        period=env.whole("KEY_ROTATION_DAYS", 1, 365) * DAY,
+    )
+    log = _log()
+
+    def work() -> None:
+        try:
+            flows.rotate_keys(world, _now())
+        except Exception as error:
+            log.event("rotation_failed")
+            log.failure(error)
+            raise
+
+    return lambda event: custom_resource.run(event, work)
+
+
+class _Stores:
+    """The stores of one function. A client takes a good part of a cold start, so each is made once, if at all."""
+
+    def __init__(self, env: Settings) -> None:
+        from rolegate.stores import aws
+
+        self._env = env
+        self._client = cache(aws.client)
+
+    def users(self) -> "Users":
+        from rolegate.stores.users import Users
+
+        return Users(self._client("dynamodb"), self._env.text("USERS_TABLE"))
+
+    def sessions(self) -> "Sessions":
+        from rolegate.stores.sessions import Sessions
+
+        return Sessions(self._client("dynamodb"), self._env.text("SESSIONS_TABLE"))
+
+    def rings(self, secret: str) -> "Rings":
+        from rolegate.stores.rings import Rings
+
+        return Rings(self.ring_store(secret))
+
+    def ring_store(self, secret: str) -> "RingStore":
+        from rolegate.stores.rings import RingStore
+
+        return RingStore(self._client("secretsmanager"), self._env.text(secret))
+
+    def documents(self) -> "Documents":
+        from rolegate.stores.documents import Documents
+
+        return Documents(self._client("ssm"), self._env.text("JWKS_PARAMETER"))
+
+
+def _policy(env: Settings, grace: int, rotations_per_late_retry: int) -> "sessions.Policy":
+    from rolegate import sessions
+
+    lifetime = env.whole("REFRESH_TOKEN_DAYS", 1, 90) * DAY
+    return sessions.Policy(lifetime, grace, rotations_per_late_retry, env.several("AUDIENCES"))
+
+
+def _issuer(env: Settings) -> "tokens.Issuer":
+    from rolegate import tokens
+
+    return tokens.Issuer(
+        url=env.text("ISSUER"),
+        subject=env.choice("SUBJECT", "username", "user_id"),
+        lifetime=env.whole("ACCESS_TOKEN_MINUTES", 5, 15) * MINUTE,
+        roles=roles.DEFAULT,
+    )

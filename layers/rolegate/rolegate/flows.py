@@ -1,0 +1,241 @@
+"""The use cases: each tells its story in order; the rules, the stores and the clock are handed in."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from rolegate import errors, keyring, sessions, users, verify
+from rolegate.model import Audit, Caller, Presented, Session, Tokens, User
+
+if TYPE_CHECKING:  # each function loads only what its own flow needs
+    from rolegate.stores.documents import Documents
+    from rolegate.stores.rings import Rings, RingStore
+    from rolegate.stores.sessions import Sessions
+    from rolegate.stores.users import Users
+    from rolegate.tokens import Issuer
+
+Hash = Callable[[str], str]
+Matches = Callable[[str, str | None], bool]
+
+
+def register(
+    name: str, password: str, *, role: str, users_table: "Users", hash_password: Hash, audit: Audit, now: int
+) -> User:
+    """Create a user. Raises `InvalidRequest` for a name or password outside the rules, `UsernameTaken`."""
+    user = users.create(users.username(name), hash_password(password), role, now)
+    users_table.create(user)
+    audit("registered", username=user.username, user_id=user.user_id, role=role)
+    return user
+
+
+class SignIn(NamedTuple):
+    """What a sign-in needs from the world."""
+
+    users: "Users"
+    sessions: "Sessions"
+    matches: Matches
+    issuer: "Issuer"
+    signing_keys: "Rings"
+    refresh_keys: "Rings"
+    audit: Audit
+    policy: sessions.Policy
+    session_lifetime: int  # seconds
+
+
+def login(name: str, password: str, audience: str | None, caller: Caller, world: SignIn, now: int) -> Tokens:
+    """Begin a session with a username and a password (RFC 6749, section 4.3, without its clients).
+
+    Raises `InvalidCredentials` alike, after the same work, for a name that cannot be, is nobody's, or is disabled, and
+    for a wrong password; `InvalidRequest` for an audience that is not configured; `Unavailable`.
+    """
+    audience = world.policy.audiences[0] if audience is None else audience
+    if audience not in world.policy.audiences:
+        raise errors.InvalidRequest(f"The field 'audience' must be one of: {', '.join(world.policy.audiences)}.")
+    user = _user(name, world.users)
+    usable = user is not None and user.may_sign_in
+    if not world.matches(password, user.password_hash if user and usable else None) or user is None:
+        world.audit("login_refused", user_id=user.user_id if user else None, **caller._asdict())
+        raise errors.InvalidCredentials
+    signing, sealing = world.signing_keys.ring(now).current, world.refresh_keys.ring(now).current
+    session = sessions.start(
+        user, audience, caller, sealing.kid, world.policy.token_lifetime, world.session_lifetime, now
+    )
+    world.sessions.put(session)
+    world.audit("logged_in", **_who(session), **caller._asdict())
+    return world.issuer.issue(user, session, signing, sealing, now)
+
+
+def _user(name: str, users_table: "Users") -> User | None:
+    try:
+        return users_table.get(users.username(name))
+    except errors.InvalidRequest:
+        return None
+
+
+class Refresh(NamedTuple):
+    """What a refresh needs from the world."""
+
+    users: "Users"
+    sessions: "Sessions"
+    issuer: "Issuer"
+    signing_keys: "Rings"
+    refresh_keys: "Rings"
+    audit: Audit
+    policy: sessions.Policy
+
+
+def refresh(token: str, caller: Caller, world: Refresh, now: int) -> Tokens:
+    """Exchange a refresh token for new tokens (RFC 6749, section 6; RFC 9700, section 4.14.2).
+
+    Raises `InvalidRefreshToken`, `RefreshTokenExpired`, `RefreshTokenRevoked`, `RefreshTokenReused`, `Unavailable`.
+    """
+    presented = _presented(token, world.refresh_keys, world.issuer.url, now)
+    ring = world.refresh_keys.ring(now)
+    if presented.token.expires_at + world.policy.leeway <= now:
+        raise errors.RefreshTokenExpired
+    if presented.auth_time < ring.sessions_not_before:
+        raise errors.RefreshTokenRevoked
+    user = world.users.get(presented.username)
+    if user is None or not user.may_sign_in or user.user_id != presented.user_id:
+        raise errors.RefreshTokenRevoked
+    signing = world.signing_keys.ring(now).current  # before the write: what fails here has changed nothing
+    session = _rotated(presented, user, caller, world, ring.current.kid, now)
+    sealing = keyring.find(ring, session.live.kid) or keyring.find(world.refresh_keys.reread(now), session.live.kid)
+    if sealing is None:  # thrown away since, and with it all that it has signed
+        raise errors.RefreshTokenRevoked
+    return world.issuer.issue(user, session, signing, sealing, now)
+
+
+def _presented(token: str, keys: "Rings", issuer: str, now: int) -> Presented:
+    """Return what a refresh token of ours says; a key that we do not know has the ring read again once."""
+    try:
+        try:
+            return verify.refresh_token(token, _verifying(keys.ring(now)), issuer, now)
+        except verify.UnknownKey:
+            return verify.refresh_token(token, _verifying(keys.reread(now)), issuer, now)
+    except verify.Refused:
+        raise errors.InvalidRefreshToken from None
+
+
+def _verifying(ring: keyring.Ring) -> dict[str, verify.Key]:
+    return {key.kid: verify.hmac_key(keyring.secret_bytes(key)) for key in ring.keys}
+
+
+def _rotated(presented: Presented, user: User, caller: Caller, world: Refresh, kid: str, now: int) -> Session:
+    """Rotate, or find in the refused write what the one answer must be; return the session to answer from."""
+    fresh = sessions.successor(presented, kid, world.policy.token_lifetime, now)
+    result = world.sessions.rotate(presented, fresh, user.session_epoch, caller, world.policy, now)
+    for _ in range(3):  # a forgiven late retry may itself be overtaken, and is then decided anew
+        if isinstance(result, Session):
+            return result
+        session = result.session
+        verdict = sessions.explain(session, presented, fresh, user, caller, world.policy, now)
+        if session is None or verdict not in _ANSWERED:
+            raise _refused(verdict, presented, caller, world, now)
+        if sessions.elsewhere(session, caller) and verdict is sessions.Verdict.AGAIN:
+            world.audit("refresh_repeated_elsewhere", **_who(session), **caller._asdict())
+        if verdict is not sessions.Verdict.LATE_RETRY:
+            return session
+        result = world.sessions.forgive(presented, session, now)
+        if isinstance(result, Session):
+            world.audit("refresh_retried_late", **_who(session), **caller._asdict())
+    raise errors.Unavailable
+
+
+_ANSWERED = (sessions.Verdict.LANDED, sessions.Verdict.AGAIN, sessions.Verdict.LATE_RETRY)
+
+
+def _refused(
+    verdict: sessions.Verdict, presented: Presented, caller: Caller, world: Refresh, now: int
+) -> errors.RolegateError:
+    """Return the error of a refusal, having ended the session first where the verdict says so."""
+    match verdict:
+        case sessions.Verdict.EXPIRED:
+            return errors.RefreshTokenExpired()
+        case sessions.Verdict.AHEAD:
+            return errors.Unavailable()
+        case sessions.Verdict.STATE_LOST:
+            world.sessions.revoke(presented.user_id, presented.session_id, "state_lost", now)
+            world.audit("state_lost", user_id=presented.user_id, session_id=presented.session_id)
+            return errors.RefreshTokenRevoked()
+        case sessions.Verdict.REUSED:
+            world.sessions.revoke(presented.user_id, presented.session_id, "refresh_token_reused", now)
+            world.audit(
+                "refresh_token_reused",
+                username=presented.username,
+                user_id=presented.user_id,
+                session_id=presented.session_id,
+                generation=presented.token.generation,
+                **caller._asdict(),
+            )
+            return errors.RefreshTokenReused()
+        case _:
+            return errors.RefreshTokenRevoked()
+
+
+class Logout(NamedTuple):
+    """What a logout needs from the world."""
+
+    sessions: "Sessions"
+    refresh_keys: "Rings"
+    issuer_url: str
+    audit: Audit
+    leeway: int  # seconds
+
+
+def logout(token: str, world: Logout, now: int) -> None:
+    """End the session of a refresh token, whichever of the session's tokens it is (RFC 7009, section 2).
+
+    Raises `InvalidRefreshToken` for what is not ours, `RefreshTokenExpired` for a token past its end, whose session is
+    ended all the same, and `Unavailable`, never success, when the end could not be written.
+    """
+    presented = _presented(token, world.refresh_keys, world.issuer_url, now)
+    if world.sessions.revoke(presented.user_id, presented.session_id, "logout", now) is not None:
+        world.audit("logged_out", user_id=presented.user_id, session_id=presented.session_id)
+    if presented.token.expires_at + world.leeway <= now:
+        raise errors.RefreshTokenExpired
+
+
+def account(username: str, users_table: "Users") -> User:
+    """Return the user who asks, as stored now; raises `Unauthorized` for one who may not sign in any more."""
+    user = users_table.get(username)
+    if user is None or not user.may_sign_in:
+        raise errors.Unauthorized
+    return user
+
+
+class Rotation(NamedTuple):
+    """What a rotation needs from the world."""
+
+    signing: "RingStore"
+    refresh: "RingStore"
+    documents: "Documents"
+    algorithm: str
+    period: int  # seconds
+
+
+def rotate_keys(world: Rotation, now: int) -> None:
+    """Make, rotate or prune both rings as they are due, and publish the public keys; a repetition changes nothing.
+
+    The secret is written first: what signs from then on was published a whole period ago as `next`, and a run that dies
+    before it publishes is repaired by the next one.
+    """
+    world.refresh.update(
+        lambda ring: keyring.kept(ring, now, world.period, keyring.RETIRED_REFRESH_KEY_STAYS, _maker(keyring.HMAC))
+    )
+    while True:
+        ring, version = world.signing.update(
+            lambda ring: keyring.kept(
+                ring, now, world.period, keyring.RETIRED_SIGNING_KEY_STAYS, _maker(world.algorithm)
+            )
+        )
+        world.documents.publish(keyring.jwks(ring))
+        if world.signing.read()[1] == version:  # else somebody rotated meanwhile, and ours may have overwritten theirs
+            return
+
+
+def _maker(alg: str) -> Callable[[int], keyring.Key]:
+    return lambda now: keyring.generate(alg, now)
+
+
+def _who(session: Session) -> dict[str, str]:
+    return {"user_id": session.user_id, "session_id": session.session_id}

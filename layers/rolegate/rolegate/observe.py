@@ -1,0 +1,55 @@
+"""What operators see: one line of JSON an event, and a metric for those that ask for somebody's eyes.
+
+Only what is named here gets out: never a token, a password, a hash, or a name that is no user's.
+"""
+
+import os.path
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+METRICS: Mapping[str, str] = {
+    "refresh_token_reused": "RefreshTokenReused",
+    "refresh_repeated_elsewhere": "RefreshRepeatedElsewhere",
+    "authorizer_unavailable": "AuthorizerUnavailable",
+    "rotation_failed": "RotationFailed",
+}
+
+
+class Log:
+    """Audit events and failures, through Powertools: loaded at the first event, for it costs a cold start 45 ms."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._logger: Any = None
+
+    def event(self, event: str, **facts: str | int | None) -> None:
+        """Write an audit event, and count it if `METRICS` names it."""
+        told = {name: fact for name, fact in facts.items() if fact is not None}
+        if event in METRICS:
+            self._count(METRICS[event])
+            self._powertools().warning(event, **told)
+        else:
+            self._powertools().info(event, **told)
+
+    def failure(self, error: BaseException) -> None:
+        """Write what failed and where, without the error's own words: they may quote a password or a token."""
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]  # noqa: PTH119
+        cause = error.__cause__
+        self._powertools().error(
+            "failure", error=type(error).__name__, cause=type(cause).__name__ if cause else None, where=where
+        )
+
+    def _powertools(self) -> Any:  # noqa: ANN401 - loaded late
+        if self._logger is None:
+            from aws_lambda_powertools import Logger  # noqa: PLC0415
+
+            self._logger = Logger(service="rolegate", use_rfc3339=True, utc=True)
+        return self._logger
+
+    def _count(self, metric: str) -> None:
+        from aws_lambda_powertools.metrics import MetricUnit, single_metric  # noqa: PLC0415
+
+        with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=self._namespace):
+            pass
