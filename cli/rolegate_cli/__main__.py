@@ -1,0 +1,89 @@
+"""Read the command line, do one thing, say what happened."""
+
+import argparse
+import getpass
+import sys
+from datetime import UTC, datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rolegate import roles
+from rolegate.errors import Misconfigured, RolegateError
+from rolegate.model import User
+
+from rolegate_cli import stack, users
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return 0, or 1 with one sentence on standard error."""
+    given = _parser().parse_args(arguments)
+    try:
+        _users(given)
+    except (RolegateError, Misconfigured, stack.CommandError) as error:
+        return _failed(str(error))
+    except ClientError as error:
+        return _failed(f"AWS refused: {error.response['Error']['Message']}")
+    except BotoCoreError as error:
+        return _failed(f"AWS could not be asked: {error}")
+    except KeyboardInterrupt:
+        return _failed("Stopped; nothing was changed.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rolegate", description="Look after a Rolegate stack: the local one, or with --stack-name one on AWS."
+    )
+    parser.add_argument("--stack-name", help="the CloudFormation stack on AWS (default: the local stack)")
+    parser.add_argument("--region", help="the stack's AWS region (default: the profile's)")
+    parser.add_argument("--profile", help="the AWS profile to use")
+    commands = parser.add_subparsers(required=True, metavar="users")
+    actions = commands.add_parser("users", help="add users, set roles, list").add_subparsers(
+        dest="action", required=True, metavar="add|set-role|list"
+    )
+    add = actions.add_parser("add", help="create a user; the password is asked for")
+    add.add_argument("username")
+    add.add_argument("--role", default=roles.LOWEST, choices=list(roles.DEFAULT.levels))
+    add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    set_role = actions.add_parser("set-role", help="change a user's role")
+    set_role.add_argument("username")
+    set_role.add_argument("role", choices=list(roles.DEFAULT.levels))
+    actions.add_parser("list", help="show every user, one a line")
+    return parser
+
+
+def _users(given: argparse.Namespace) -> None:
+    found = stack.find(given.profile, given.region, given.stack_name)
+    match given.action:
+        case "add":
+            added = users.add(found, given.username, given.role, _password(asked=not given.password_stdin))
+            print(f"Added {added.username} with the role {added.role}.")
+        case "set-role":
+            changed = users.set_role(found, given.username, given.role)
+            print(f"{changed.username} has the role {changed.role} now; access tokens follow at their next refresh.")
+        case _:
+            for user in users.every(found):
+                print(_line(user))
+
+
+def _line(user: User) -> str:
+    created = datetime.fromtimestamp(user.created_at, UTC).strftime("%Y-%m-%d")
+    state = "deleted" if user.deleted_at else "disabled" if user.disabled else "enabled"
+    return f"{user.username}\t{user.role}\t{state}\t{created}\t{user.user_id}"
+
+
+def _password(*, asked: bool) -> str:
+    if not asked or not sys.stdin.isatty():
+        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    password = getpass.getpass("Password: ")
+    if password != getpass.getpass("Again: "):
+        raise stack.CommandError("The two passwords differ; nothing was changed.")
+    return password
+
+
+def _failed(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""`rolegate users`: who there is, and which role each has."""
+
+import time
+from collections.abc import Iterator
+
+from rolegate import flows, passwords, roles
+from rolegate.model import User
+from rolegate.stores.users import Users
+from rolegate.users import username
+
+from rolegate_cli.stack import CommandError, Stack
+
+
+def add(stack: Stack, name: str, role: str, password: str) -> User:
+    """Create a user of any role, with the same rules as registration; this is how the first admin comes to be."""
+    return flows.register(
+        name,
+        password,
+        role=role,
+        users_table=_table(stack),
+        hash_password=lambda typed: passwords.hash_password(passwords.accept(typed), stack.bcrypt_cost),
+        audit=_silent,
+        now=int(time.time()),
+    )
+
+
+def set_role(stack: Stack, name: str, role: str) -> User:
+    """Change a user's role; access tokens follow at their next refresh. Raises `CommandError` for nobody's name."""
+    roles.DEFAULT.level(role)
+    changed = _table(stack).set_role(username(name), role, int(time.time()))
+    if changed is None:
+        raise CommandError(f"There is no user '{name}'. See 'rolegate users list'.")
+    return changed
+
+
+def every(stack: Stack) -> Iterator[User]:
+    """Yield every user."""
+    return _table(stack).list()
+
+
+def _table(stack: Stack) -> Users:
+    return Users(stack.client("dynamodb"), stack.outputs["UsersTable"])
+
+
+def _silent(event: str, **facts: str | int | None) -> None:
+    """Record nothing here: on AWS, CloudTrail knows who used the operator's permissions."""
