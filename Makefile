@@ -1,0 +1,64 @@
+# Every target sets up what it needs first; what is set up already costs nothing. The logic is in scripts: local/ and .ci/.
+PORT = 8000
+T = tests
+BIN = .local/venv/bin
+PYTHON = $(BIN)/python
+TEMPLATE = template.yaml
+
+unexport PYTHONDONTWRITEBYTECODE
+export SAM_CLI_TELEMETRY = 0
+
+help: ## Say what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: export STARTED := $(shell date +%s)
+run: setup ## Run the whole stack on this machine until Ctrl-C (PORT=8000)
+	@$(PYTHON) -m local.stack run --port $(PORT)
+
+up: export STARTED := $(shell date +%s)
+up: setup ## The same in the background; brings a running one up to date
+	@$(PYTHON) -m local.stack up --port $(PORT)
+
+down: setup ## Stop what up left running
+	@$(PYTHON) -m local.stack down
+
+demo: setup ## Tell the whole story against the running stack, a line a request
+	@$(PYTHON) -m local.demo
+
+invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunction E=events/login.json)
+	@$(PYTHON) -m local.invoke $(F) $(E)
+
+test: setup ## Run every test, or some (T=tests/unit)
+	@$(PYTHON) -m pytest $(T)
+
+check: format lint types imports template ## Everything that CI runs: the five checks, then every test with coverage
+	@$(PYTHON) -m pytest --cov
+
+format: setup ## Check the format of the code (ruff format mends it)
+	$(BIN)/ruff format --check
+
+lint: setup ## Lint the code
+	$(BIN)/ruff check
+
+types: setup ## Check the types
+	$(BIN)/mypy
+
+imports: setup ## Check that modules import only downward
+	$(BIN)/lint-imports
+
+template: setup ## Lint the template
+	$(BIN)/cfn-lint $(TEMPLATE)
+	$(BIN)/sam validate --lint --region us-east-1
+
+build: setup ## Build the template for both architectures
+	@$(PYTHON) -m local.build
+
+deploy: setup ## Build, and deploy to your AWS account; asks for what it needs
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sam build
+	$(BIN)/sam deploy --guided
+
+setup:
+	@local/setup
+
+.PHONY: help run up down demo invoke test check format lint types imports template build deploy setup
+.DEFAULT_GOAL = help

@@ -1,0 +1,105 @@
+"""Deploy the built template to a local AWS, and write down what it is made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+
+from local.build import BIN, built, sam_environment
+from local.home import ARCHITECTURE, CREDENTIALS, REGION, STACK_NAME, Home, write
+from local.front import Routes
+from local.process import Failure, run, tail
+from local.home import ROOT
+from local.server import Server
+
+# Of the stack's outputs, those that its users need, by the names that they know.
+OUTPUTS = {
+    "jwks_url": "JwksUrl",
+    "users_table": "UsersTable",
+    "sessions_table": "SessionsTable",
+    "signing_keys_secret": "SigningKeysSecret",
+    "refresh_keys_secret": "RefreshKeysSecret",
+    "jwks_parameter": "JwksParameter",
+}
+
+
+def deploy(server: Server, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Deploy the template as it was built, and write `stack.json` and `env.json`.
+
+    Raises:
+        Failure: SAM could not deploy it.
+    """
+    ours = {"IssuerUrl": server.url, "Registration": "open", "SampleRoutes": "true", "Architecture": ARCHITECTURE}
+    sam_deploy(server, ours | dict(parameters))
+    stack = describe(server)
+    write(server.home.functions, environments(server))
+    write(server.home.stack, stack)
+    return stack
+
+
+def sam_deploy(server: Server, parameters: Mapping[str, str]) -> None:
+    """Run `sam deploy` against the local AWS."""
+    log = server.home.path / "deploy.log"
+    command = [
+        *(str(BIN / "sam"), "deploy", "--template-file", str(built() / "template.yaml")),
+        *("--stack-name", STACK_NAME, "--region", REGION, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"),
+        *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
+        *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+    ]
+    environment = sam_environment(server.home) | {"AWS_ENDPOINT_URL": server.endpoint_url}
+    if not run(command, env=environment, log=log, cwd=ROOT):
+        raise Failure(
+            f"sam deploy failed. Mend what it says (all of it is in {log}), and if the change is one that no update can "
+            f"follow, start afresh: rm -r {server.home.state}\n{tail(log)}"
+        )
+
+
+def client(server: Server, service: Any) -> Any:
+    """Make a client of one of the local AWS's services."""
+    return boto3.client(
+        service,
+        endpoint_url=server.endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def describe(server: Server) -> dict[str, str]:
+    """Say where the deployed stack answers and what it is made of."""
+    [stack] = client(server, "cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    routes = Routes.of(outputs)
+    return {
+        **connection(server),
+        "issuer": outputs["IssuerUrl"],
+        "rest_base": server.endpoint_url + routes.rest,
+        "keys_base": server.endpoint_url + routes.keys,
+        **{name: outputs[output] for name, output in OUTPUTS.items()},
+    }
+
+
+def connection(server: Server) -> dict[str, str]:
+    """Say where a local AWS answers, whatever is deployed there."""
+    return {
+        "api_url": server.url,
+        "endpoint_url": server.endpoint_url,
+        "region": REGION,
+        "access_key_id": CREDENTIALS["AWS_ACCESS_KEY_ID"],
+        "secret_access_key": CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+        "stack_name": STACK_NAME,
+    }
+
+
+def environments(server: Server) -> dict[str, dict[str, str]]:
+    """Give each function's environment by its logical id, with the address of the local AWS."""
+    functions = client(server, "lambda")
+    resources = client(server, "cloudformation").get_paginator("list_stack_resources").paginate(StackName=STACK_NAME)
+    found: dict[str, dict[str, str]] = {}
+    for page in resources:
+        for resource in page["StackResourceSummaries"]:
+            if resource["ResourceType"] == "AWS::Lambda::Function":
+                configuration = functions.get_function_configuration(FunctionName=resource["PhysicalResourceId"])
+                variables = configuration.get("Environment", {}).get("Variables", {})
+                found[resource["LogicalResourceId"]] = variables | {"AWS_ENDPOINT_URL": server.endpoint_url}
+    return dict(sorted(found.items()))

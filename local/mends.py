@@ -1,0 +1,142 @@
+"""What the local AWS drops or gets wrong, put back as AWS does it; every mend knows ministack 1.5.33 by heart."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import apigateway_v1 as rest
+from ministack.services import dynamodb
+from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as RESOURCES
+
+type Function = Callable[..., Any]
+
+AUTHORIZER_VARIABLE = re.compile(rb"\$context\.authorizer\.(\w+)")
+
+denied_context: ContextVar[Mapping[str, str]] = ContextVar("denied_context", default={})
+
+
+class PolicyWithContext(dict[str, Any]):
+    """An authorizer's policy that carries its context along, through the authorizer cache too."""
+
+    context: Mapping[str, str] = {}
+
+
+def wrap(module: Any, name: str, wrapper: Callable[[Function], Function]) -> None:
+    """Replace a function of the local AWS by one that wraps it."""
+    setattr(module, name, wrapper(getattr(module, name)))
+
+
+def keep_gateway_responses(import_api: Function) -> Function:
+    """Import a REST API's gateway responses, which the local AWS drops, so that its own refusals look like AWS's."""
+
+    def imported(spec: dict[str, Any], data: dict[str, Any] | None = None) -> str:
+        api: str = import_api(spec, data)
+        for kind, response in spec.get("x-amazon-apigateway-gateway-responses", {}).items():
+            rest._put_gateway_response(api, kind, response)
+        return api
+
+    return imported
+
+
+def keep_mock_answers(import_operation: Function) -> Function:
+    """Import a mock integration's templates and headers (a preflight's CORS headers), which the local AWS drops."""
+
+    def imported(api: str, resource: str, method: str, operation: dict[str, Any] | None, *others: Any) -> None:
+        import_operation(api, resource, method, operation, *others)
+        mock = (operation or {}).get("x-amazon-apigateway-integration", {})
+        if str(mock.get("type")).upper() == "MOCK":
+            rest._put_integration(api, resource, method, {**mock, "type": "MOCK"})
+            for answer in mock.get("responses", {}).values():
+                rest._put_integration_response(api, resource, method, answer["statusCode"], answer)
+
+    return imported
+
+
+def send_context_with_policy(invoke: Function) -> Function:
+    """Tie an authorizer's context to its policy, so that it is at hand when the policy denies."""
+
+    async def invoked(*arguments: Any) -> Any:
+        result = await invoke(*arguments)
+        body = (result or {}).get("body")
+        answer = json.loads(body) if isinstance(body, str | bytes) and not result.get("error") else body
+        if isinstance(answer, dict) and isinstance(answer.get("policyDocument"), dict):
+            policy = PolicyWithContext(answer["policyDocument"])
+            policy.context = rest._stringify_context(answer.get("context"))
+            result = {**result, "body": {**answer, "policyDocument": policy}}
+        return result
+
+    return invoked
+
+
+def remember_denied_context(evaluate: Function) -> Function:
+    """Note the context of the policy that is being evaluated, for the gateway response that a deny ends in."""
+
+    def evaluated(policy: dict[str, Any], method_arn: str) -> str:
+        denied_context.set(getattr(policy, "context", {}))
+        decision: str = evaluate(policy, method_arn)
+        return decision
+
+    return evaluated
+
+
+def fill_in_authorizer_variables(respond: Function) -> Function:
+    """Replace `$context.authorizer.*` in a gateway response: AWS knows the context of a deny, cached or not."""
+
+    def responded(error: Any, request: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = respond(error, request)
+        context = denied_context.get() if error.response_type == "ACCESS_DENIED" else {}
+        return status, headers, AUTHORIZER_VARIABLE.sub(lambda m: context.get(m[1].decode(), "").encode(), body)
+
+    return responded
+
+
+def keep_table_settings(create: Function) -> Function:
+    """Turn on a new table's TTL and point-in-time recovery, which the local AWS takes from API calls alone."""
+
+    def created(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        table = create(logical_id, properties, stack)
+        for key, setting in (
+            ("TimeToLiveSpecification", dynamodb._update_ttl),
+            ("PointInTimeRecoverySpecification", dynamodb._update_continuous_backups),
+        ):
+            if key in properties:
+                setting({"TableName": table[0], key: properties[key]})
+        return table
+
+    return created
+
+
+def keep_worker_after_exception(invoke: Function) -> Function:
+    """Keep an environment whose handler raised, as Lambda does: the local AWS ends it, and pays a start each time."""
+
+    def invoked(*arguments: Any, **options: Any) -> dict[str, Any]:
+        response: dict[str, Any] = invoke(*arguments, **options)
+        if "raised" in response:
+            response |= {"status": "error", "error": response.pop("raised")}
+        return response
+
+    return invoked
+
+
+def report_exceptions_as_answers(worker: str) -> str:
+    """Let the worker's script report a handler's exception as an answer, for `keep_worker_after_exception`."""
+    before = '{"status": "error", "error": str(e), "trace"'
+    if worker.count(before) != 1:
+        raise RuntimeError("The local AWS's worker reports exceptions in another way than expected.")
+    return worker.replace(before, '{"status": "ok", "raised": str(e), "trace"')
+
+
+def apply() -> None:
+    """Put every mend in place; call once, before the local AWS serves."""
+    wrap(rest, "_import_rest_api", keep_gateway_responses)
+    wrap(rest, "_import_operation", keep_mock_answers)
+    wrap(rest, "_invoke_authorizer_lambda", send_context_with_policy)
+    wrap(rest, "_evaluate_policy", remember_denied_context)
+    wrap(rest, "_gateway_error_response", fill_in_authorizer_variables)
+    wrap(lambda_runtime.Worker, "invoke", keep_worker_after_exception)
+    lambda_runtime._PYTHON_WORKER_SCRIPT = report_exceptions_as_answers(lambda_runtime._PYTHON_WORKER_SCRIPT)
+    tables = RESOURCES["AWS::DynamoDB::Table"]
+    tables["create"] = keep_table_settings(tables["create"])
