@@ -3,7 +3,6 @@ PORT = 8000
 T = tests
 BIN = .local/venv/bin
 PYTHON = $(BIN)/python
-TEMPLATE = template.yaml
 
 unexport PYTHONDONTWRITEBYTECODE
 export SAM_CLI_TELEMETRY = 0
@@ -26,13 +25,12 @@ demo: setup ## Tell the whole story against the running stack, a line a request
 	@$(PYTHON) -m local.demo
 
 invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunction E=events/login.json)
-	@$(PYTHON) -m local.invoke $(F) $(E)
+	@$(PYTHON) -m local.invoke "$(F)" "$(E)"
 
-test: setup ## Run every test, or some (T=tests/unit)
-	@$(PYTHON) -m pytest $(T)
+test: setup ## Run every test with coverage, or some without (T=tests/unit)
+	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov) $(T)
 
-check: format lint types imports template ## Everything that CI runs: the five checks, then every test with coverage
-	@$(PYTHON) -m pytest --cov
+check: format lint types imports template test ## Everything that CI runs: five checks, then every test
 
 format: setup ## Check the format of the code (ruff format mends it)
 	$(BIN)/ruff format --check
@@ -47,7 +45,7 @@ imports: setup ## Check that modules import only downward
 	$(BIN)/lint-imports
 
 template: setup ## Lint the template
-	$(BIN)/cfn-lint $(TEMPLATE)
+	$(BIN)/cfn-lint template.yaml
 	$(BIN)/sam validate --lint --region us-east-1
 
 build: setup ## Build the template for both architectures

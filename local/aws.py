@@ -5,6 +5,11 @@ and keeps its state (`local/server.py` sets them all); `FRONT_PORT` and `STACK_N
 its state and end; so does the end of whoever holds the other end of its standard input, unless a byte came first.
 """
 
+# What it starts is neither public nor typed, not installed where types are checked, and only to be imported once its
+# version is known to be ours.
+# ruff: noqa: ANN401, PLC0415, SLF001
+# mypy: disable-error-code="import-not-found"
+
 import importlib.metadata
 import os
 import signal
@@ -24,7 +29,7 @@ def check_version() -> None:
 
 def end_with_parent() -> None:
     """End this process when its parent has gone without a word."""
-    if sys.stdin.buffer.read(1) == b"":
+    if os.read(sys.stdin.fileno(), 1) == b"":
         os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""Build the template with SAM, once for each change of what goes into it: `python -m local.build [architecture ...]`."""
+"""Build the template with SAM, once for each change of what goes in: `python -m local.build [architecture ...]`."""
 
 import fcntl
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from local.home import ARCHITECTURE, CREDENTIALS, ROOT, Home
+from local.home import ARCHITECTURE, CREDENTIALS, ROOT, Home, shown
 from local.process import Failure, end_on_signals, run, tail
 
 BUILDS = ROOT / ".aws-sam"
@@ -70,7 +70,7 @@ def sam_build(home: Home, architecture: str) -> None:
         *("--parameter-overrides", f"Architecture={architecture}"),
     ]
     if not run(command, env=sam_environment(home), log=log, cwd=ROOT):
-        raise Failure(f"sam build failed. Mend what it says (all of it is in {log}):\n{tail(log)}")
+        raise Failure(f"sam build failed. Mend what it says (all of it is in {shown(log)}):\n{tail(log)}")
 
 
 def sam_environment(home: Home) -> dict[str, str]:

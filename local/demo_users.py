@@ -6,7 +6,7 @@ import subprocess
 from urllib.parse import urlsplit
 
 from local.build import BIN
-from local.home import ROOT, aws_environment, read, write
+from local.home import aws_environment, read, write
 from local.process import Failure
 from local.server import Server
 
@@ -39,11 +39,11 @@ def existing(server: Server) -> set[str]:
 
 
 def operate(server: Server, *arguments: str, stdin: str = "") -> str:
-    """Run the operator's command against the local stack, and give what it prints."""
-    done = subprocess.run(
+    """Run the operator's command where it finds the local stack (`.local/stack.json`), and give what it prints."""
+    done = subprocess.run(  # noqa: S603 - our own command
         [str(BIN / "rolegate"), *arguments],
         env=aws_environment(server.endpoint_url),
-        cwd=ROOT,
+        cwd=server.home.path.parent,
         input=stdin + os.linesep,
         capture_output=True,
         text=True,

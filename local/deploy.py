@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from local.build import BIN, built, sam_environment
-from local.home import ARCHITECTURE, CREDENTIALS, REGION, STACK_NAME, Home, write
 from local.front import Routes
+from local.home import ARCHITECTURE, CREDENTIALS, REGION, ROOT, STACK_NAME, shown, write
 from local.process import Failure, run, tail
-from local.home import ROOT
 from local.server import Server
 
 # Of the stack's outputs, those that its users need, by the names that they know.
@@ -49,12 +49,23 @@ def sam_deploy(server: Server, parameters: Mapping[str, str]) -> None:
     environment = sam_environment(server.home) | {"AWS_ENDPOINT_URL": server.endpoint_url}
     if not run(command, env=environment, log=log, cwd=ROOT):
         raise Failure(
-            f"sam deploy failed. Mend what it says (all of it is in {log}), and if the change is one that no update can "
-            f"follow, start afresh: rm -r {server.home.state}\n{tail(log)}"
+            f"sam deploy failed. Mend what it says (all of it is in {shown(log)}, and what functions said in "
+            f"{shown(server.home.log)}); if it is a change that no update can follow, start afresh: "
+            f"rm -r {shown(server.home.state)}\n{failed_resources(server) or tail(log)}"
         )
 
 
-def client(server: Server, service: Any) -> Any:
+def failed_resources(server: Server) -> str:
+    """Say which resources could not be made, and why; nothing if it did not come to that."""
+    try:
+        events = client(server, "cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+    except ClientError:
+        return ""
+    failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED")]
+    return "\n".join(f"    {event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)
+
+
+def client(server: Server, service: Any) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
     """Make a client of one of the local AWS's services."""
     return boto3.client(
         service,

@@ -1,14 +1,14 @@
 """The one stable local address: what a custom domain is on AWS, mapped to both of the stack's APIs."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 type Scope = dict[str, Any]
 type Receive = Callable[[], Awaitable[dict[str, Any]]]
 type Send = Callable[[dict[str, Any]], Awaitable[None]]
-type App = Callable[[Scope, Receive, Send], Awaitable[None]]
+type App = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
 type Header = tuple[bytes, bytes]
 
 NOT_DEPLOYED = json.dumps(

@@ -92,6 +92,11 @@ def aws_environment(endpoint_url: str) -> dict[str, str]:
     return ours | CREDENTIALS | {"AWS_ENDPOINT_URL": endpoint_url}
 
 
+def shown(path: Path) -> str:
+    """Name a file as one would type it here."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a JSON object; an absent file is an empty one."""
     content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}

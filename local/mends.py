@@ -1,9 +1,14 @@
 """What the local AWS drops or gets wrong, put back as AWS does it; every mend knows ministack 1.5.33 by heart."""
 
+# What it replaces is neither public nor typed, and not installed where types are checked.
+# ruff: noqa: ANN401, SLF001
+# mypy: disable-error-code="import-not-found"
+
 import json
 import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -15,13 +20,13 @@ type Function = Callable[..., Any]
 
 AUTHORIZER_VARIABLE = re.compile(rb"\$context\.authorizer\.(\w+)")
 
-denied_context: ContextVar[Mapping[str, str]] = ContextVar("denied_context", default={})
+denied_context: ContextVar[Mapping[str, str]] = ContextVar("denied_context", default=MappingProxyType({}))
 
 
 class PolicyWithContext(dict[str, Any]):
     """An authorizer's policy that carries its context along, through the authorizer cache too."""
 
-    context: Mapping[str, str] = {}
+    context: Mapping[str, str]
 
 
 def wrap(module: Any, name: str, wrapper: Callable[[Function], Function]) -> None:
@@ -121,6 +126,18 @@ def keep_worker_after_exception(invoke: Function) -> Function:
     return invoked
 
 
+def show_logs(invoke: Function) -> Function:
+    """Print what a function logs: the local AWS keeps it in CloudWatch Logs alone, which have no console here."""
+
+    def invoked(worker: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        response: dict[str, Any] = invoke(worker, *arguments, **options)
+        for line in (response.get("log") or "").splitlines():
+            print(f"{worker.func_name}: {line}", flush=True)
+        return response
+
+    return invoked
+
+
 def report_exceptions_as_answers(worker: str) -> str:
     """Let the worker's script report a handler's exception as an answer, for `keep_worker_after_exception`."""
     before = '{"status": "error", "error": str(e), "trace"'
@@ -137,6 +154,7 @@ def apply() -> None:
     wrap(rest, "_evaluate_policy", remember_denied_context)
     wrap(rest, "_gateway_error_response", fill_in_authorizer_variables)
     wrap(lambda_runtime.Worker, "invoke", keep_worker_after_exception)
+    wrap(lambda_runtime.Worker, "invoke", show_logs)
     lambda_runtime._PYTHON_WORKER_SCRIPT = report_exceptions_as_answers(lambda_runtime._PYTHON_WORKER_SCRIPT)
     tables = RESOURCES["AWS::DynamoDB::Table"]
     tables["create"] = keep_table_settings(tables["create"])

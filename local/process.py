@@ -57,6 +57,8 @@ def stop(process: subprocess.Popen[bytes], *, gently: bool = True) -> None:
             process.wait(SECONDS_TO_END)
     stop_group(process.pid)
     process.wait()
+    if process.stdin:
+        process.stdin.close()
 
 
 def stop_group(group: int) -> None:
@@ -71,7 +73,7 @@ def child(command: Sequence[str], *, env: Mapping[str, str], log: Path, cwd: Pat
     process = None
     try:
         with uninterrupted(), log.open("wb") as output:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # noqa: S603 - our own commands
                 command,
                 env=env,
                 cwd=cwd,

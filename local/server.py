@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from local.home import ROOT, STACK_NAME, Home, read, write
+from local.home import ROOT, STACK_NAME, Home, read, shown, write
 from local.process import Failure, free_port, is_free, stop, stop_group, tail, uninterrupted
 
 INTERPRETER = ROOT / ".local" / "aws" / "bin" / "python"
@@ -23,8 +23,8 @@ SECONDS_TO_STOP = 20
 class Server:
     """A local AWS that runs.
 
-    It ends with the block that started it, unless it was `detach`ed. It saves its state only once that is worth keeping:
-    what a deployment left half done is better forgotten.
+    It ends with the block that started it, unless it was `detach`ed. It saves its state only once that is worth
+    keeping: what a deployment left half done is better forgotten.
     """
 
     home: Home
@@ -63,7 +63,7 @@ class Server:
             Failure: nobody told it to.
         """
         if self.process and self.process.wait():
-            raise Failure(f"The local AWS ended by itself. Its log says why: {self.home.log}")
+            raise Failure(f"The local AWS ended by itself. Its log says why: {shown(self.home.log)}")
 
     def stop(self) -> None:
         """End it with all its workers, and remove what it leaves."""
@@ -85,9 +85,8 @@ def running(home: Home, front_port: int) -> Iterator[Server]:
     server = Server(home, free_port(), front_port)
     try:
         if not is_free(front_port):
-            raise Failure(
-                f"Port {front_port} is taken. Stop what listens there, or choose another: make run PORT={front_port + 1}"
-            )
+            another = f"make run PORT={front_port + 1}"
+            raise Failure(f"Port {front_port} is taken. Stop what listens there, or choose another: {another}")
         with uninterrupted():
             server.process = launch(server, lock)
             where = {"pid": server.process.pid, "gateway_port": server.gateway_port, "front_port": front_port}
@@ -121,7 +120,7 @@ def launch(server: Server, lock: int) -> subprocess.Popen[bytes]:
         "IOT_MTLS_ENABLED": "0",
     }
     with home.log.open("wb") as log:
-        return subprocess.Popen(
+        return subprocess.Popen(  # noqa: S603 - our own command
             [str(INTERPRETER), "-m", "local.aws"],
             cwd=ROOT,
             env=environment,
@@ -142,11 +141,11 @@ def wait_until_ready(server: Server) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while server.process and server.process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            urllib.request.urlopen(f"{server.endpoint_url}/_ministack/ready", timeout=2).close()
+            urllib.request.urlopen(f"{server.endpoint_url}/_ministack/ready", timeout=2).close()  # noqa: S310 - http
             return
         time.sleep(0.05)
     raise Failure(
-        f"The local AWS did not start. If what it saved is broken, start afresh: rm -r {server.home.state}\n"
+        f"The local AWS did not start. If what it saved is broken, start afresh: rm -r {shown(server.home.state)}\n"
         f"{tail(server.home.log)}"
     )
 
@@ -179,7 +178,9 @@ def shut_down(home: Home) -> bool:
     deadline = time.monotonic() + SECONDS_TO_STOP
     while home.is_up():
         if time.monotonic() > deadline:
-            raise Failure(f"The local AWS does not stop. End it yourself, which loses its last changes: kill -9 {group}")
+            raise Failure(
+                f"The local AWS does not stop. End it yourself, which loses its last changes: kill -9 {group}"
+            )
         time.sleep(0.05)
     stop_group(group)
     forget(home)

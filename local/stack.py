@@ -1,4 +1,4 @@
-"""Run the whole stack on this machine: `python -m local.stack run|up|down [--port PORT]`.
+"""Run the whole stack on this machine: `python -m local.stack run|up|down [--port PORT] [--folder FOLDER]`.
 
 Tests start a stack of their own with `local_stack` (or only a local AWS, `deployed=False`):
 
@@ -17,20 +17,21 @@ from pathlib import Path
 from local import demo_users
 from local.build import build
 from local.deploy import connection, deploy
-from local.home import ROOT, Home, read
+from local.home import Home, shown
 from local.process import Failure, end_on_signals, free_port
 from local.server import Server, find, running, shut_down
 
+JSON = '-H "Content-Type: application/json"'
 WALK = """\
 Sign in, and keep the answer:
-  LOGIN=$(curl -s -X POST {url}/login -H "Content-Type: application/json" -d '{{"username": "bob", "password": "{bob}"}}')
-  echo "$LOGIN"; token() {{ echo "$LOGIN" | sed "s/.*\\"$1\\": *\\"\\([^\\"]*\\)\\".*/\\1/"; }}
+  LOGIN=$(curl -sX POST {url}/login {json} -d '{{"username": "bob", "password": "{bob}"}}'); echo "$LOGIN"
+  field() {{ echo "$LOGIN" | sed "s/.*\\"$1\\": *\\"\\([^\\"]*\\)\\".*/\\1/"; }}
 A route that asks for a role:
-  curl {url}/manager -H "Authorization: Bearer $(token access_token)"
+  curl {url}/manager -H "Authorization: Bearer $(field access_token)"
 Refresh:
-  curl -X POST {url}/refresh -H "Content-Type: application/json" -d "{{\\"token\\": \\"$(token refresh_token)\\"}}"
+  curl -X POST {url}/refresh {json} -d "{{\\"token\\": \\"$(field refresh_token)\\"}}"
 Log out:
-  curl -X POST {url}/logout -H "Content-Type: application/json" -d "{{\\"token\\": \\"$(token refresh_token)\\"}}"
+  curl -X POST {url}/logout {json} -d "{{\\"token\\": \\"$(field refresh_token)\\"}}"
 """
 
 
@@ -94,7 +95,7 @@ def bring_up(server: Server) -> None:
     print(f"\nReady in {time.time() - started:.0f} s: {server.url}\n")
     for name, role in demo_users.ROLES.items():
         print(f"  {name:<6} {passwords.get(name, '(made elsewhere: only they know)'):<17} {role}")
-    print(f"\n{WALK.format(url=server.url, bob=passwords.get('bob', ''))}")
+    print(f"\n{WALK.format(url=server.url, json=JSON, bob=passwords.get('bob', ''))}")
 
 
 def run(home: Home, port: int) -> None:
@@ -136,25 +137,22 @@ def refuse_second(home: Home) -> None:
         raise Failure(f"The local stack is already up at {server.url}. Use it, or stop it first: make down")
 
 
-def shown(path: Path) -> str:
-    """Name a file as one would type it here."""
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
-
-
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="local.stack", description="Run the whole stack on this machine.")
     parser.add_argument("command", choices=["run", "up", "down"])
     parser.add_argument("--port", type=int, default=8000, help="of the stable address (default: 8000)")
+    parser.add_argument("--folder", type=Path, default=Home.path, help="where it keeps its things (default: .local)")
     arguments = parser.parse_args()
     end_on_signals()
+    home = Home(arguments.folder.resolve())
     match arguments.command:
         case "run":
-            run(Home(), arguments.port)
+            run(home, arguments.port)
         case "up":
-            up(Home(), arguments.port)
+            up(home, arguments.port)
         case _:
-            down(Home())
+            down(home)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(f"AWS refused: {error.response['Error']['Message']}")
     except BotoCoreError as error:
         return _failed(f"AWS could not be asked: {error}")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         return _failed("Stopped; nothing was changed.")
     return 0
 
