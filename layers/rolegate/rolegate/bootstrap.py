@@ -32,6 +32,7 @@ def _now() -> int:
     return int(time.time())
 
 
+@cache
 def _log() -> "Log":
     from rolegate.observe import Log
 

@@ -49,7 +49,7 @@ def login(name: str, password: str, audience: str | None, caller: Caller, world:
     """
     audience = world.policy.audiences[0] if audience is None else audience
     if audience not in world.policy.audiences:
-        raise errors.InvalidRequest(f"The field 'audience' must be one of: {', '.join(world.policy.audiences)}.")
+        raise errors.InvalidRequest("The field 'audience' names no audience of this service.")
     user = _user(name, world.users)
     usable = user is not None and user.may_sign_in
     if not world.matches(password, user.password_hash if user and usable else None) or user is None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from rolegate import errors, observe, strictjson
@@ -37,10 +38,11 @@ class Response(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Request(NamedTuple):
+class Request:
     """What a handler may ask of an event of a REST API, or of an HTTP API's payload 2.0."""
 
-    event: Event
+    def __init__(self, event: Event) -> None:
+        self.event = event
 
     @property
     def resource(self) -> str:
@@ -80,20 +82,20 @@ class Request(NamedTuple):
     def optional_text(self, *names: str) -> str | None:
         """Return the text under the first of `names` that the body has, or None.
 
-        Raises `InvalidRequest`, `PayloadTooLarge` or `UnsupportedMediaType` for a body that is not a JSON object, or a
-        field that is not a text with something in it.
+        `null` counts as nothing. Raises `InvalidRequest`, `PayloadTooLarge` or `UnsupportedMediaType` for a body that
+        is not a JSON object, or a field that is not a text with something in it.
         """
-        members = self._members()
-        name = next((name for name in names if name in members), None)
+        name = next((name for name in names if self._members.get(name) is not None), None)
         if name is None:
             return None
-        value = members[name]
+        value = self._members[name]
         if not isinstance(value, str):
             raise errors.InvalidRequest(f"The field '{name}' must be a text.")
         if not value:
             raise errors.InvalidRequest(f"The field '{name}' must not be empty.")
         return value
 
+    @cached_property
     def _members(self) -> Mapping[str, Any]:
         raw = self._body()
         media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
@@ -130,7 +132,8 @@ def endpoint(handle: Callable[[Request], Response], allowed_origin: str, log: ob
     if allowed_origin != "*":
         cors["Vary"] = "Origin"
 
-    def handler(event: Event, _context: object) -> dict[str, Any]:
+    def handler(event: Event, context: object) -> dict[str, Any]:
+        log.request_id = getattr(context, "aws_request_id", None)
         try:
             response = handle(Request(event))
         except errors.RolegateError as error:

@@ -98,7 +98,7 @@ def parse(body: bytes) -> Mapping[str, verify.Key]:
 def _usable(jwk: Claims) -> verify.Key | None:
     try:
         return verify.public_key(jwk) if isinstance(jwk["kid"], str) else None
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -20,32 +20,34 @@ class Log:
     """Audit events and failures, through Powertools: loaded at the first event, for it costs a cold start 45 ms."""
 
     def __init__(self, namespace: str) -> None:
+        self.request_id: str | None = None  # Lambda's, of the request at hand
         self._namespace = namespace
         self._logger: Any = None
 
     def event(self, event: str, **facts: str | int | None) -> None:
         """Write an audit event, and count it if `METRICS` names it."""
-        told = {name: fact for name, fact in facts.items() if fact is not None}
         if event in METRICS:
             self._count(METRICS[event])
-            self._powertools().warning(event, **told)
+            self._powertools().warning(event, **self._told(facts))
         else:
-            self._powertools().info(event, **told)
+            self._powertools().info(event, **self._told(facts))
 
     def failure(self, error: BaseException) -> None:
         """Write what failed and where, without the error's own words: they may quote a password or a token."""
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]  # noqa: PTH119
-        cause = error.__cause__
-        self._powertools().error(
-            "failure", error=type(error).__name__, cause=type(cause).__name__ if cause else None, where=where
-        )
+        cause = type(error.__cause__).__name__ if error.__cause__ else None
+        self._powertools().error("failure", **self._told({"error": type(error).__name__, "cause": cause}), where=where)
+
+    def _told(self, facts: Mapping[str, str | int | None]) -> dict[str, str | int]:
+        """Return the facts that there are, with the request that they belong to."""
+        return {name: fact for name, fact in {"request_id": self.request_id, **facts}.items() if fact is not None}
 
     def _powertools(self) -> Any:  # noqa: ANN401 - loaded late
         if self._logger is None:
             from aws_lambda_powertools import Logger  # noqa: PLC0415
 
-            self._logger = Logger(service="rolegate", use_rfc3339=True, utc=True)
+            self._logger = Logger(service="rolegate", location=None, use_rfc3339=True, utc=True)
         return self._logger
 
     def _count(self, metric: str) -> None:

@@ -12,22 +12,23 @@ from rolegate.errors import InvalidRequest
 
 SHORTEST, LONGEST = 8, 256  # characters
 _PLAIN = 72  # bytes: what bcrypt itself reads
-_LONG = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
+_LONG = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
+_NOT_UTF8 = re.compile("[\ud800-\udfff\N{REPLACEMENT CHARACTER}]")
 
 
 def accept(password: str) -> str:
     """Return `password` in the form that is kept (NFC), if it may be somebody's new password.
 
-    Raises `InvalidRequest` with the rule that it breaks: a length in characters, control characters, or U+FFFD,
-    which is what bytes that were not UTF-8 have become on their way here and nobody could type again. There are no
-    composition rules and nothing is trimmed (NIST SP 800-63B-4, section 3.1.1.2).
+    Raises `InvalidRequest` with the rule that it breaks: a length in characters, control characters, or U+FFFD or a
+    lone surrogate, which is what bytes that were not UTF-8 have become on their way here and nobody could type again.
+    There are no composition rules and nothing is trimmed (NIST SP 800-63B-4, section 3.1.1.2).
     """
     password = _normal(password)
     if not SHORTEST <= len(password) <= LONGEST:
         raise InvalidRequest(f"The password must have {SHORTEST} to {LONGEST} characters.")
     if any(unicodedata.category(character) == "Cc" for character in password):
         raise InvalidRequest("The password must not contain control characters.")
-    if "\N{REPLACEMENT CHARACTER}" in password:
+    if _NOT_UTF8.search(password):
         raise InvalidRequest("The password is not valid UTF-8.")
     return password
 
@@ -74,4 +75,8 @@ def _digest(secret: bytes, salt: str) -> bytes:
 
 
 def _normal(password: str) -> str:
-    return unicodedata.normalize("NFC", password)
+    """Return the NFC of what can still be somebody's password: a character takes at most 4 however it is typed.
+
+    More is not read, for the work is quadratic in a run of combining marks.
+    """
+    return unicodedata.normalize("NFC", password[: 4 * LONGEST + 1])

@@ -47,8 +47,9 @@ def hmac_key(secret: bytes) -> Key:
 def public_key(jwk: Claims) -> Key:
     """Return the key of a public JWK (RFC 7517, 7518 and 8037).
 
-    Raises `ValueError` unless it is an RSA key of 2048 bits or more, a P-256 or an Ed25519 key, public, meant for
-    signatures (`use`, `key_ops`) and for the one algorithm that we use it with (`alg`).
+    Raises `ValueError`, or `KeyError` and `TypeError` for members that are missing or make no sense, unless it is an
+    RSA key of 2048 bits or more, a P-256 or an Ed25519 key, public, meant for signatures (`use`, `key_ops`) and for the
+    one algorithm that we use it with (`alg`).
     """
     if "d" in jwk or "k" in jwk:
         raise ValueError("a private key in a public place")
@@ -148,7 +149,7 @@ def refresh_token(token: str, keys: Mapping[str, Key], issuer: str, now: int) ->
 
 def _signed(token: str, typ: str, keys: Mapping[str, Key], issuer: str, audience: str, now: int) -> tuple[str, Claims]:
     """Return the `kid` and the claims of a token that is ours in every respect but its end."""
-    if len(token) > _LONGEST or token.count(".") != 2:  # noqa: PLR2004 - RFC 7515, section 3.1
+    if len(token) > _LONGEST or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - RFC 7515, section 3.1
         raise Refused("not a compact JWS")
     head, body, seal = token.split(".")
     header, signature = _json(head), _bytes(seal)
