@@ -1,0 +1,572 @@
+"""A Rolegate stack in memory: the real handlers over moto's AWS, with a clock to set and faults to order."""
+
+import base64
+import hmac
+import importlib.util
+import json
+import logging
+import os
+import sys
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum, auto
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+
+import boto3
+import botocore.endpoint
+import botocore.handlers
+import botocore.session
+import hypothesis
+import pytest
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ReadTimeoutError
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from moto import mock_aws
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.models import botocore_stubber
+from rolegate import bootstrap, observe
+from rolegate.model import Caller
+from rolegate.stores import items
+
+ROOT = Path(__file__).resolve().parent.parent
+NOW = 1_800_000_000
+PASSWORD = "correct horse battery staple"
+PHONE = Caller("192.0.2.44", "ExampleApp/1.4 (iPhone; iOS 19.1)")
+LAPTOP = Caller("2001:db8:40:1::7", "Mozilla/5.0 (X11; Linux x86_64)")
+
+hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("repeatable")
+
+# What each function finds in its environment, and nothing else (test_environment.py holds it to the template).
+ENVIRONMENT: Mapping[str, str] = {
+    "register": "USERS_TABLE REGISTRATION BCRYPT_COST ALLOWED_ORIGIN",
+    "login": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT "
+    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN",
+    "refresh": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT "
+    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS REFRESH_GRACE_SECONDS ROTATIONS_PER_LATE_RETRY ALLOWED_ORIGIN",
+    "logout": "SESSIONS_TABLE REFRESH_KEYS_SECRET ISSUER REFRESH_GRACE_SECONDS ALLOWED_ORIGIN",
+    "account": "USERS_TABLE ALLOWED_ORIGIN",
+    "authorizer": "ISSUER AUDIENCE MIN_ROLE EXPIRY_LEEWAY_SECONDS KEY_SET_SECONDS HTTP_API_RESPONSES",
+    "keys": "ISSUER JWKS_PARAMETER ALLOWED_ORIGIN",
+    "rotate_keys": "SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET JWKS_PARAMETER SIGNING_ALGORITHM KEY_ROTATION_DAYS",
+    "hello": "ALLOWED_ORIGIN",
+}
+SETTINGS: Mapping[str, str] = {
+    "ACCESS_TOKEN_MINUTES": "15",
+    "ALLOWED_ORIGIN": "*",
+    "AUDIENCE": "rolegate",
+    "AUDIENCES": "rolegate,reports",
+    "BCRYPT_COST": "4",
+    "EXPIRY_LEEWAY_SECONDS": "0",
+    "HTTP_API_RESPONSES": "simple",
+    "ISSUER": "http://127.0.0.1:8000",
+    "JWKS_PARAMETER": "/rolegate/jwks",
+    "KEY_ROTATION_DAYS": "30",
+    "KEY_SET_SECONDS": "300",
+    "METRICS_NAMESPACE": "Rolegate",
+    "MIN_ROLE": "manager",
+    "REFRESH_GRACE_SECONDS": "30",
+    "REFRESH_TOKEN_DAYS": "7",
+    "REGISTRATION": "open",
+    "ROTATIONS_PER_LATE_RETRY": "20",
+    "SESSIONS_TABLE": "sessions",
+    "SESSION_DAYS": "30",
+    "SIGNING_ALGORITHM": "RS256",
+    "SUBJECT": "username",
+    "USERS_TABLE": "users",
+}
+CREDENTIALS: Mapping[str, str] = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+TABLES: Mapping[str, tuple[str, ...]] = {"users": ("username",), "sessions": ("user_id", "session_id")}
+
+Event = Mapping[str, Any]
+Handler = Callable[[Event, object], Any]
+
+
+class Clock:
+    """The time that the handlers see."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+    def tick(self, seconds: int) -> None:
+        self.now += seconds
+
+
+class Fault(Enum):
+    """What may happen to one try of the SDK."""
+
+    THROTTLED = auto()
+    TIME_OUT = auto()  # nothing arrived
+    ANSWER_LOST = auto()  # it arrived and was done, and nobody heard of it
+    BROKEN = auto()  # the service answers 500
+    REFUSED = auto()  # the function lacks the permission
+
+
+REFUSALS: Mapping[Fault, tuple[int, str]] = {
+    Fault.THROTTLED: (400, "ThrottlingException"),
+    Fault.BROKEN: (500, "InternalServerError"),
+    Fault.REFUSED: (400, "AccessDeniedException"),
+}
+OUT_OF_REACH = [Fault.THROTTLED, Fault.TIME_OUT, Fault.BROKEN]
+Incident = Fault | Callable[[], object] | None
+
+
+class Wire:
+    """Stands between the SDK and moto: brings one call after another, and whatever was ordered to happen to them."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.stands_in: dict[str, Callable[[AWSPreparedRequest], tuple[int, str]]] = {}  # for what moto does not know
+        self._ordered: dict[str, deque[Incident]] = defaultdict(deque)
+        self._lock = threading.Lock()  # moto's tables know no atomic writes; AWS's do
+
+    def order(self, operation: str, *incidents: Incident) -> None:
+        """Have something happen to the next tries of an operation, one each; a function is called before the try."""
+        self._ordered[operation].extend(incidents)
+
+    def heal(self) -> None:
+        """Forget what was ordered, and the calls so far."""
+        self._ordered.clear()
+        self.stands_in.clear()
+        self.calls.clear()
+
+    def __call__(self, event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        incident = self._ordered[operation].popleft() if self._ordered[operation] else None
+        if not isinstance(incident, Fault):
+            if incident is not None:
+                incident()
+            return self._bring(event_name, request)
+        if incident in REFUSALS:
+            self.calls.append(operation)
+            status, code = REFUSALS[incident]
+            return _answer(request, status, json.dumps({"__type": code, "message": f"{operation} of {PASSWORD}"}))
+        if incident is Fault.ANSWER_LOST:
+            self._bring(event_name, request)
+        else:
+            self.calls.append(operation)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+    def _bring(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
+        operation = event_name.rpartition(".")[2]
+        with self._lock:
+            self.calls.append(operation)
+            if operation in self.stands_in:
+                return _answer(request, *self.stands_in[operation](request))
+            return botocore_stubber(event_name, request)
+
+
+def _answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
+    raw: Any = MockRawResponse(body)
+    return AWSResponse(request.url, status, HTTPHeaders(), raw)
+
+
+WIRE = Wire()
+# In the place where moto put itself, before anybody makes a client.
+botocore.handlers.BUILTIN_HANDLERS[:] = [
+    (event, WIRE if handler is botocore_stubber else handler, *more)
+    for event, handler, *more in botocore.handlers.BUILTIN_HANDLERS
+]
+_sdk = cache(botocore.session.get_session)
+
+
+@cache
+def client(service: Any) -> Any:
+    """Return a client of moto's AWS for the tests' own use, beside those of the functions."""
+    return boto3.Session("operator", "nothing", region_name=CREDENTIALS["AWS_DEFAULT_REGION"]).client(service)
+
+
+class Answer(NamedTuple):
+    """What a handler answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> dict[str, Any]:
+        body: dict[str, Any] = json.loads(self.text)
+        return body
+
+    @property
+    def problem(self) -> tuple[int, str, str]:
+        """Its status, code and detail."""
+        return self.status, self.body["code"], self.body["detail"]
+
+
+class World:
+    """A deployed stack: every function of it, what they keep, and the clock they read."""
+
+    def __init__(self, clock: Clock, wire: Wire, settings: dict[str, str]) -> None:
+        self.clock, self.wire, self.settings = clock, wire, settings
+        self._environments: dict[str, Handler] = {}
+
+    def handler(self, function: str) -> Handler:
+        """Return a function's handler: the same execution environment as before, if there was one."""
+        if function not in self._environments:
+            self._environments[function] = self.cold(function)
+        return self._environments[function]
+
+    def cold(self, function: str, **settings: str) -> Handler:
+        """Return a function's handler in a new execution environment, which sees its own settings and no others."""
+        known = {**SETTINGS, **self.settings, **settings}
+        environ = {name: known[name] for name in ("METRICS_NAMESPACE", *ENVIRONMENT[function].split())}
+        spec = importlib.util.spec_from_file_location(f"{function}_app", ROOT / "functions" / function / "app.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        with (
+            mock.patch.dict(os.environ, {**CREDENTIALS, **environ}, clear=True),
+            mock.patch.object(botocore.session, "get_session", _sdk),  # it reads a megabyte each time
+        ):
+            spec.loader.exec_module(module)
+        handler: Handler = module.handler
+        return handler
+
+    def configure(self, **settings: str) -> None:
+        """Deploy the stack with other settings: every function starts anew."""
+        self.settings.update(settings)
+        self._environments.clear()
+
+    def restart(self, function: str) -> None:
+        """End a function's execution environment, and what it remembers."""
+        self._environments.pop(function, None)
+
+    @property
+    def issuer(self) -> str:
+        return self.settings.get("ISSUER", SETTINGS["ISSUER"])
+
+    def ask(self, function: str, event: Event) -> Answer:
+        """Have a function answer an event of API Gateway."""
+        answer = self.handler(function)(event, None)
+        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+    def post(self, function: str, body: Any, caller: Caller = PHONE) -> Answer:
+        """Have a function answer a JSON body."""
+        return self.ask(function, rest_event(f"/{function}", json.dumps(body), caller=caller))
+
+    def add_user(self, name: str = "alice", **attributes: Any) -> None:
+        """Register a user, and give the stored item these attributes."""
+        assert self.post("register", {"username": name, "password": PASSWORD}).status == 201
+        if attributes:
+            self.change_user(name, **attributes)
+
+    def login(self, name: str = "alice", caller: Caller = PHONE, **more: str) -> dict[str, Any]:
+        """Sign a user in; return the body of the answer."""
+        answer = self.post("login", {"username": name, "password": PASSWORD, **more}, caller)
+        assert answer.status == 200, answer
+        return answer.body
+
+    def refresh(self, token: str, caller: Caller = PHONE) -> Answer:
+        return self.post("refresh", {"refresh_token": token}, caller)
+
+    def rotate(self, token: str, times: int = 1) -> str:
+        """Have the honest client refresh when its access token ends, so often; return its last refresh token."""
+        for _ in range(times):
+            self.clock.tick(900)
+            answer = self.refresh(token)
+            assert answer.status == 200, answer
+            assert answer.body["refresh_token"] != token
+            token = answer.body["refresh_token"]
+        return token
+
+    def logout(self, token: str) -> Answer:
+        return self.post("logout", {"refresh_token": token})
+
+    def user(self, name: str = "alice") -> dict[str, Any]:
+        """Return the stored item of a user."""
+        return self._item("users", {"username": name})
+
+    def session(self, token: str) -> dict[str, Any]:
+        """Return the stored item of a refresh token's session."""
+        return self._item("sessions", _session_key(token))
+
+    def change_user(self, name: str = "alice", **attributes: Any) -> None:
+        """Write attributes of a stored user; None removes one."""
+        self._change("users", {"username": name}, attributes)
+
+    def change_session(self, token: str, **attributes: Any) -> None:
+        """Write attributes of the stored session of a refresh token; None removes one."""
+        self._change("sessions", _session_key(token), attributes)
+
+    def forget_session(self, token: str) -> None:
+        """Delete a session's item, as TTL does."""
+        client("dynamodb").delete_item(TableName="sessions", Key=items.item(_session_key(token)))
+
+    def ring(self, secret: str) -> dict[str, Any]:
+        """Return the stored ring of a secret, by the name of its setting."""
+        found = client("secretsmanager").get_secret_value(SecretId=self.settings[secret], VersionStage="AWSCURRENT")
+        ring: dict[str, Any] = json.loads(found["SecretString"])
+        return ring
+
+    def change_ring(self, secret: str, ring: Mapping[str, Any]) -> None:
+        """Replace the stored ring of a secret."""
+        client("secretsmanager").put_secret_value(SecretId=self.settings[secret], SecretString=json.dumps(ring))
+
+    def stored(self) -> dict[str, Any]:
+        """Return everything that is kept: to tell that nothing has changed."""
+        tables = {table: client("dynamodb").scan(TableName=table)["Items"] for table in TABLES}
+        rings = {name: self.ring(name) for name in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")}
+        return {**tables, **rings}
+
+    def _item(self, table: str, key: dict[str, str]) -> dict[str, Any]:
+        return items.plain(client("dynamodb").get_item(TableName=table, Key=items.item(key))["Item"])
+
+    def _change(self, table: str, key: dict[str, str], attributes: dict[str, Any]) -> None:
+        item = {name: value for name, value in {**self._item(table, key), **attributes}.items() if value is not None}
+        client("dynamodb").put_item(TableName=table, Item=items.item(item))
+
+
+def rest_event(
+    resource: str,
+    body: str | None = None,
+    *,
+    caller: Caller = PHONE,
+    content_type: str | None = "application/json",
+    is_base64: bool = False,
+    authorizer: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the event that a REST API makes of a request."""
+    headers = {"Host": "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com", "User-Agent": caller.user_agent}
+    if content_type is not None:
+        headers["content-type"] = content_type
+    context: dict[str, Any] = {
+        "resourcePath": resource,
+        "httpMethod": "GET" if body is None else "POST",
+        "stage": "v1",
+        "identity": {"sourceIp": caller.source_ip, "userAgent": caller.user_agent},
+    }
+    if authorizer is not None:
+        context["authorizer"] = {"principalId": "somebody", "integrationLatency": 41, **authorizer}
+    return {
+        "resource": resource,
+        "path": f"/auth{resource}",
+        "httpMethod": context["httpMethod"],
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": None,
+        "pathParameters": None,
+        "requestContext": context,
+        "body": body,
+        "isBase64Encoded": is_base64,
+    }
+
+
+def claims(token: str) -> dict[str, Any]:
+    """Return what a token says, unverified."""
+    body = token.split(".")[1]
+    said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return said
+
+
+def header(token: str) -> dict[str, Any]:
+    """Return the header of a token, unverified."""
+    return claims(f".{token.split('.', maxsplit=1)[0]}.")
+
+
+def base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def seal(head: Mapping[str, Any] | str, body: Mapping[str, Any] | str, key: Mapping[str, Any]) -> str:
+    """Return a token with a true signature of a stored key, whatever stands in it; a text is taken as it is."""
+    parts = [part if isinstance(part, str) else json.dumps(part) for part in (head, body)]
+    message = ".".join(base64url(part.encode()) for part in parts)
+    if key["alg"] == "HS256":
+        signature = hmac.digest(base64.urlsafe_b64decode(key["secret"] + "=="), message.encode(), "sha256")
+    else:
+        private: Any = load_pem_private_key(key["secret"].encode(), None)
+        signature = private.sign(message.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{message}.{base64url(signature)}"
+
+
+def _session_key(token: str) -> dict[str, str]:
+    said = claims(token)
+    return {"user_id": said["uid"], "session_id": said["sid"]}
+
+
+@contextmanager
+def stack_without_rings(**settings: str) -> Iterator[World]:
+    """Deploy a stack whose first rings are still to be made, for as long as the block lasts."""
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        patch.setattr(
+            botocore.endpoint, "time", SimpleNamespace(sleep=lambda _seconds: None)
+        )  # its pause before a retry
+        patch.setattr(bootstrap, "_now", clock)
+        world = World(clock, WIRE, settings)
+        for table, keys in TABLES.items():
+            client("dynamodb").create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+                KeySchema=[
+                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
+            )
+        for secret in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET"):
+            made = client("secretsmanager").create_secret(Name=secret, SecretString="{}")
+            world.settings[secret] = made["ARN"]
+        client("ssm").put_parameter(Name=SETTINGS["JWKS_PARAMETER"], Value='{"keys":[]}', Type="String")
+        WIRE.heal()
+        yield world
+        WIRE.heal()
+
+
+@cache
+def _first_rings() -> tuple[str, str, str]:
+    """Have the real function make the first rings, once: RSA keys take their time."""
+    with stack_without_rings() as world:
+        world.handler("rotate_keys")({"source": "aws.events"}, None)
+        secrets, jwks = client("secretsmanager"), client("ssm")
+        signing, refresh = (
+            secrets.get_secret_value(SecretId=world.settings[name], VersionStage="AWSCURRENT")["SecretString"]
+            for name in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")
+        )
+        return signing, refresh, jwks.get_parameter(Name=SETTINGS["JWKS_PARAMETER"])["Parameter"]["Value"]
+
+
+@contextmanager
+def stack_in_memory(**settings: str) -> Iterator[World]:
+    """Deploy a stack, with its first rings, for as long as the block lasts."""
+    signing, refresh, jwks = _first_rings()
+    with stack_without_rings(**settings) as world:
+        world.change_ring("SIGNING_KEYS_SECRET", json.loads(signing))
+        world.change_ring("REFRESH_KEYS_SECRET", json.loads(refresh))
+        client("ssm").put_parameter(Name=SETTINGS["JWKS_PARAMETER"], Value=jwks, Type="String", Overwrite=True)
+        WIRE.heal()
+        yield world
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with stack_in_memory() as world:
+        yield world
+
+
+@pytest.fixture
+def bare_world() -> Iterator[World]:
+    """A stack whose first rings are still to be made."""
+    with stack_without_rings() as world:
+        yield world
+
+
+class Logs:
+    """What the functions wrote: one JSON document a line."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        captured = self._capsys.readouterr()
+        self._text += captured.out + captured.err
+        return self._text
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def events(self, *names: str) -> list[dict[str, Any]]:
+        """Return the events of these names, in order."""
+        return [line for line in self.lines if line.get("message") in names]
+
+    def metrics(self) -> list[str]:
+        """Return the names of the metrics that were counted."""
+        counted = [line["_aws"]["CloudWatchMetrics"] for line in self.lines if "_aws" in line]
+        return [metric["Name"] for directives in counted for directive in directives for metric in directive["Metrics"]]
+
+
+class Stdout:
+    """Standard output as it is at the moment: pytest gives every phase of a test another."""
+
+    def write(self, text: str) -> None:
+        sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logger() -> None:
+    """Have the logger made, which keeps the stream that it finds first, and give it one that lasts."""
+    observe.Log("Rolegate").event("the tests begin")
+    (handler,) = logging.getLogger("rolegate").handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.stream = Stdout()
+
+
+@pytest.fixture
+def logs(capsys: pytest.CaptureFixture[str]) -> Logs:
+    """Give what is written from now on."""
+    capsys.readouterr()
+    return Logs(capsys)
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, Mapping[str, str], bytes]]) -> Iterator[str]:
+    """Serve HTTP on this machine: `answer` gets the request and its body, and gives status, headers and body."""
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = answer(self, self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_PUT(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def issuer(world: World) -> Iterator[str]:
+    """Serve the real key documents at the address that the stack's tokens name."""
+
+    def answer(request: BaseHTTPRequestHandler, _body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        document = request.path.removeprefix("/.well-known/")
+        event = {"version": "2.0", "headers": dict(request.headers), "pathParameters": {"document": document}}
+        answer = world.ask("keys", event)
+        return answer.status, answer.headers, answer.text.encode()
+
+    with serving(answer) as url:
+        world.configure(ISSUER=url)
+        yield url

@@ -1,0 +1,209 @@
+"""The functions: what each is given, what each may do, and for how long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Stack, Transform
+
+AUTHORIZERS = ["UserAuthorizer", "ManagerAuthorizer", "AdminAuthorizer"]
+FUNCTIONS = {  # name: MB, seconds
+    "Register": (1769, 15),
+    "Login": (1769, 15),
+    "Refresh": (512, 8),
+    "Logout": (512, 8),
+    "Account": (512, 8),
+    "Keys": (512, 8),
+    "RotateKeys": (512, 60),
+    "Hello": (512, 8),
+    **dict.fromkeys(AUTHORIZERS, (512, 10)),
+}
+ISSUER = "<KeysApi.ApiEndpoint>"
+TABLES_AND_KEYS = {
+    "USERS_TABLE": "<Users>",
+    "SESSIONS_TABLE": "<Sessions>",
+    "SIGNING_KEYS_SECRET": "<SigningKeys.Id>",
+    "REFRESH_KEYS_SECRET": "<RefreshKeys.Id>",
+}
+TOKENS = {
+    "ISSUER": ISSUER,
+    "AUDIENCES": "rolegate",
+    "SUBJECT": "username",
+    "ACCESS_TOKEN_MINUTES": "15",
+    "REFRESH_TOKEN_DAYS": "7",
+}
+ENVIRONMENTS = {
+    "Register": {"USERS_TABLE": "<Users>", "REGISTRATION": "closed", "BCRYPT_COST": "12", "ALLOWED_ORIGIN": "*"},
+    "Login": {**TABLES_AND_KEYS, **TOKENS, "SESSION_DAYS": "30", "BCRYPT_COST": "12", "ALLOWED_ORIGIN": "*"},
+    "Refresh": {
+        **TABLES_AND_KEYS,
+        **TOKENS,
+        "REFRESH_GRACE_SECONDS": "30",
+        "ROTATIONS_PER_LATE_RETRY": "20",
+        "ALLOWED_ORIGIN": "*",
+    },
+    "Logout": {
+        "SESSIONS_TABLE": "<Sessions>",
+        "REFRESH_KEYS_SECRET": "<RefreshKeys.Id>",
+        "ISSUER": ISSUER,
+        "REFRESH_GRACE_SECONDS": "30",
+        "ALLOWED_ORIGIN": "*",
+    },
+    "Account": {"USERS_TABLE": "<Users>", "ALLOWED_ORIGIN": "*"},
+    "Keys": {"ISSUER": ISSUER, "JWKS_PARAMETER": "<Jwks>", "ALLOWED_ORIGIN": "*"},
+    "RotateKeys": {
+        "SIGNING_KEYS_SECRET": "<SigningKeys.Id>",
+        "REFRESH_KEYS_SECRET": "<RefreshKeys.Id>",
+        "JWKS_PARAMETER": "<Jwks>",
+        "SIGNING_ALGORITHM": "RS256",
+        "KEY_ROTATION_DAYS": "30",
+    },
+    "Hello": {"ALLOWED_ORIGIN": "*"},
+    **{
+        name: {
+            "MIN_ROLE": name.removesuffix("Authorizer").lower(),
+            "ISSUER": ISSUER,
+            "AUDIENCE": "rolegate",
+            "EXPIRY_LEEWAY_SECONDS": "0",
+            "KEY_SET_SECONDS": "300",
+            "HTTP_API_RESPONSES": "simple",
+        }
+        for name in AUTHORIZERS
+    },
+}
+READ_KEYS = {"secretsmanager:GetSecretValue"}
+SWAP_KEYS = READ_KEYS | {"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"}
+JWKS = "arn:aws:ssm:us-east-1:123456789012:parameter<Jwks>"  # a parameter's name begins with the slash
+PERMISSIONS: dict[str, dict[str, set[str]]] = {
+    "Register": {"<Users.Arn>": {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}},
+    "Login": {
+        "<Users.Arn>": {"dynamodb:GetItem"},
+        "<Sessions.Arn>": {"dynamodb:PutItem"},
+        "<SigningKeys.Id>": READ_KEYS,
+        "<RefreshKeys.Id>": READ_KEYS,
+    },
+    "Refresh": {
+        "<Users.Arn>": {"dynamodb:GetItem"},
+        "<Sessions.Arn>": {"dynamodb:UpdateItem"},
+        "<SigningKeys.Id>": READ_KEYS,
+        "<RefreshKeys.Id>": READ_KEYS,
+    },
+    "Logout": {"<Sessions.Arn>": {"dynamodb:UpdateItem"}, "<RefreshKeys.Id>": READ_KEYS},
+    "Account": {"<Users.Arn>": {"dynamodb:GetItem"}},
+    "Keys": {JWKS: {"ssm:GetParameter"}},
+    "RotateKeys": {
+        "<SigningKeys.Id>": SWAP_KEYS,
+        "<RefreshKeys.Id>": SWAP_KEYS,
+        JWKS: {"ssm:GetParameter", "ssm:PutParameter"},
+    },
+    "Hello": {},
+    **{name: {} for name in AUTHORIZERS},
+}
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def test_there_are_these_functions_and_no_others(everything: Stack) -> None:
+    assert everything.functions().keys() == FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_its_memory_and_time(everything: Stack, name: str) -> None:
+    function = everything.functions()[name]
+    assert (function["MemorySize"], function["Timeout"]) == FUNCTIONS[name]
+    assert (function["Runtime"], function["Handler"]) == ("python3.13", "app.handler")
+
+
+def test_a_function_behind_the_gateway_ends_before_the_gateway_gives_up(everything: Stack) -> None:
+    behind = {name: f for name, f in everything.functions().items() if name != "RotateKeys"}
+    assert max(f["Timeout"] for f in behind.values()) < 29
+
+
+def test_a_refresh_and_its_clients_wait_fit_into_the_grace(stack: Stack, source: dict[str, Any]) -> None:
+    assert 2 * stack.functions()["Refresh"]["Timeout"] < source["Parameters"]["RefreshGraceSeconds"]["Default"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_told_this_and_nothing_else(everything: Stack, name: str) -> None:
+    variables = everything.functions()[name]["Environment"]["Variables"]
+    assert variables == {"METRICS_NAMESPACE": "auth-prod", **ENVIRONMENTS[name]}
+
+
+def test_an_issuer_of_ones_own_is_told_to_all(transform: Transform) -> None:
+    stack = transform(IssuerUrl="https://auth.example.com", SampleRoutes="true")
+    variables = {name: function["Environment"]["Variables"] for name, function in stack.functions().items()}
+    told = {name: of["ISSUER"] for name, of in variables.items() if "ISSUER" in of}
+    assert told.keys() == {name for name, of in ENVIRONMENTS.items() if "ISSUER" in of}
+    assert set(told.values()) == {"https://auth.example.com"}
+
+
+def test_tokens_may_be_for_many_and_authorizers_take_the_first(transform: Transform) -> None:
+    functions = transform(Audiences="orders,billing").functions()
+    assert functions["Login"]["Environment"]["Variables"]["AUDIENCES"] == "orders,billing"
+    assert functions["Refresh"]["Environment"]["Variables"]["AUDIENCES"] == "orders,billing"
+    assert {functions[name]["Environment"]["Variables"]["AUDIENCE"] for name in AUTHORIZERS} == {"orders"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_do_this_and_nothing_else(everything: Stack, name: str) -> None:
+    assert everything.functions()[name]["Role"] == f"<{name}Role.Arn>"
+    role = everything.resources[f"{name}Role"]["Properties"]
+    assert role.keys() == {"AssumeRolePolicyDocument", "Policies"}
+    allowed: dict[str, set[str]] = {}
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement.keys() == {"Effect", "Action", "Resource"}
+            assert statement["Effect"] == "Allow"
+            for resource in listed(statement["Resource"]):
+                allowed.setdefault(resource, set()).update(listed(statement["Action"]))
+    logs = {f"<{name}Logs.Arn>": {"logs:CreateLogStream", "logs:PutLogEvents"}}
+    assert allowed == PERMISSIONS[name] | logs
+
+
+def test_there_is_a_role_a_function_and_only_lambda_takes_it(everything: Stack) -> None:
+    roles = everything.of_type("AWS::IAM::Role")
+    assert roles.keys() == {f"{name}Role" for name in FUNCTIONS}
+    lambda_alone = [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+    assert all(role["AssumeRolePolicyDocument"]["Statement"] == lambda_alone for role in roles.values())
+
+
+def test_no_policy_is_attached_from_elsewhere(everything: Stack) -> None:
+    kinds = {resource["Type"] for resource in everything.resources.values()}
+    assert not kinds & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_logs_to_its_own_group_for_a_while(transform: Transform, name: str) -> None:
+    stack = transform(SampleRoutes="true", LogRetentionDays="90")
+    assert stack.functions()[name]["LoggingConfig"] == {"LogGroup": f"<{name}Logs>"}
+    assert stack.resources[f"{name}Logs"]["Properties"] == {"RetentionInDays": "90"}
+
+
+@pytest.mark.parametrize(("architecture", "layer"), [("arm64", "LayerArm64"), ("x86_64", "LayerX86")])
+def test_functions_and_their_only_layer_are_of_one_architecture(
+    transform: Transform, architecture: str, layer: str
+) -> None:
+    stack = transform(Architecture=architecture, SampleRoutes="true")
+    [(name, version)] = stack.of_type("AWS::Lambda::LayerVersion").items()
+    assert name.startswith(layer)
+    assert version["CompatibleArchitectures"] == [architecture]
+    assert version["CompatibleRuntimes"] == ["python3.13"]
+    for function in stack.functions().values():
+        assert (function["Architectures"], function["Layers"]) == ([architecture], [f"<{name}>"])
+
+
+def test_each_layer_is_built_for_its_architecture_by_its_own_target(source: dict[str, Any]) -> None:
+    for name, architecture in {"LayerArm64": "arm64", "LayerX86": "x86_64"}.items():
+        assert source["Resources"][name]["Metadata"] == {"BuildMethod": "makefile", "BuildArchitecture": architecture}
+
+
+def test_nothing_reserves_concurrency_or_records_traces(everything: Stack) -> None:
+    for function in everything.functions().values():
+        assert not function.keys() & {"ReservedConcurrentExecutions", "ProvisionedConcurrencyConfig"}
+        assert function.get("TracingConfig", {"Mode": "PassThrough"})["Mode"] == "PassThrough"
+    assert not any(stage.get("TracingEnabled") for stage in everything.of_type("AWS::ApiGateway::Stage").values())

@@ -1,0 +1,65 @@
+"""What operators see of a stack: alarms and outputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.template.conftest import Stack, Transform
+
+ALARMS = {  # name: namespace, metric, dimensions
+    "AuthorizerUnavailableAlarm": ("auth-prod", "AuthorizerUnavailable", []),
+    "RefreshTokenReusedAlarm": ("auth-prod", "RefreshTokenReused", []),
+    "RotationFailedAlarm": ("AWS/Lambda", "Errors", [{"Name": "FunctionName", "Value": "<RotateKeysFunction>"}]),
+}
+OUTPUTS = {
+    "ApiUrl": "https://<Api>.execute-api.us-east-1.amazonaws.com/v1",
+    "RestApiId": "<Api>",
+    "KeysApiId": "<KeysApi>",
+    "IssuerUrl": "<KeysApi.ApiEndpoint>",
+    "JwksUrl": "<KeysApi.ApiEndpoint>/.well-known/jwks.json",
+    "UsersTable": "<Users>",
+    "SessionsTable": "<Sessions>",
+    "SigningKeysSecret": "<SigningKeys.Id>",
+    "RefreshKeysSecret": "<RefreshKeys.Id>",
+    "JwksParameter": "<Jwks>",
+    "UserAuthorizerArn": "<UserAuthorizerFunction.Arn>",
+    "ManagerAuthorizerArn": "<ManagerAuthorizerFunction.Arn>",
+    "AdminAuthorizerArn": "<AdminAuthorizerFunction.Arn>",
+}
+
+
+def test_there_are_these_alarms(stack: Stack) -> None:
+    found = {
+        name: (alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions", []))
+        for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items()
+    }
+    assert found == ALARMS
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_rings_at_the_first_and_is_still_while_nothing_happens(stack: Stack, name: str) -> None:
+    alarm = stack.resources[name]["Properties"]
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 1, 1)
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["AlarmDescription"].endswith(".")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_alarms_tell_the_topic_if_there_is_one(stack: Stack, everything: Stack, name: str) -> None:
+    assert "AlarmActions" not in stack.resources[name]["Properties"]
+    assert everything.resources[name]["Properties"]["AlarmActions"] == ["arn:aws:sns:us-east-1:123456789012:alarms"]
+
+
+def test_the_stack_says_what_it_made(stack: Stack) -> None:
+    assert {name: output["Value"] for name, output in stack.outputs.items()} == OUTPUTS
+    assert all(output["Description"].endswith(".") for output in stack.outputs.values())
+
+
+def test_an_issuer_of_ones_own_is_said(transform: Transform) -> None:
+    outputs = transform(IssuerUrl="https://auth.example.com").outputs
+    assert outputs["IssuerUrl"]["Value"] == "https://auth.example.com"
+    assert outputs["JwksUrl"]["Value"] == "https://auth.example.com/.well-known/jwks.json"
