@@ -43,4 +43,4 @@ def _table(stack: Stack) -> Users:
 
 
 def _silent(event: str, **facts: str | int | None) -> None:
-    """Record nothing here: CloudTrail's data events for the table, where they are on, say who used which permissions."""
+    """Record nothing here: CloudTrail's data events for the table, where they are on, say who did it."""
