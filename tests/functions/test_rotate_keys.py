@@ -1,0 +1,247 @@
+"""The rings: made with the stack, kept every day, published; and CloudFormation always hears of it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import jwt
+import pytest
+from rolegate.errors import Unavailable
+
+from tests.conftest import OUT_OF_REACH, Fault, Logs, World, claims, client, header, serving
+from tests.functions.test_events import event
+
+DAY = 86_400
+SECRETS = ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")
+Rotate = Callable[[str], dict[str, Any] | None]
+
+
+@pytest.fixture
+def rotate(bare_world: World) -> Iterator[Rotate]:
+    """Have a sample event handled; give the answer that CloudFormation got."""
+    answers: list[dict[str, Any]] = []
+
+    def take(request: BaseHTTPRequestHandler, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        assert request.command == "PUT"
+        assert len(body) < 4096
+        answers.append(json.loads(body))
+        return 200, {}, b""
+
+    with serving(take) as url:
+
+        def run(kind: str) -> dict[str, Any] | None:
+            given = event(f"rotate_keys_{kind}")
+            if "ResponseURL" in given:
+                given["ResponseURL"] = url
+            bare_world.handler("rotate_keys")(given, None)
+            return answers.pop() if answers else None
+
+        yield run
+
+
+def published() -> list[str]:
+    document = client("ssm").get_parameter(Name="/rolegate/jwks")["Parameter"]["Value"]
+    return [key["kid"] for key in json.loads(document)["keys"]]
+
+
+def kids(world: World, secret: str = "SIGNING_KEYS_SECRET") -> list[str]:
+    """Return the names of a ring's keys: current, next, then the retired ones."""
+    ring = world.ring(secret)
+    return [key["kid"] for key in (ring["current"], ring["next"], *ring["retired"])]
+
+
+@pytest.mark.parametrize("kind", ["create", "update", "schedule"])
+def test_a_new_stack_gets_its_rings_and_can_sign_at_once(bare_world: World, rotate: Rotate, kind: str) -> None:
+    rotate(kind)
+    assert published() == kids(bare_world)
+    assert len(published()) == 2
+    bare_world.add_user()
+    body = bare_world.login()
+    assert header(body["access_token"])["kid"] == published()[0]
+    assert header(body["refresh_token"])["kid"] == kids(bare_world, "REFRESH_KEYS_SECRET")[0]
+    assert bare_world.refresh(body["refresh_token"]).status == 200
+
+
+def test_cloudformation_hears_of_it(rotate: Rotate) -> None:
+    given = event("rotate_keys_create")
+    assert rotate("create") == {
+        "Status": "SUCCESS",
+        "Reason": "done",
+        "PhysicalResourceId": "rolegate-key-rings",
+        "StackId": given["StackId"],
+        "RequestId": given["RequestId"],
+        "LogicalResourceId": "KeyRings",
+    }
+    answer = rotate("update")
+    assert answer is not None
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "rolegate-key-rings")
+
+
+@pytest.mark.parametrize("kind", ["create", "update", "schedule"])
+def test_a_replay_changes_nothing(bare_world: World, rotate: Rotate, kind: str) -> None:
+    rotate("create")
+    before, versions = bare_world.stored(), _versions(bare_world)
+    document = published()
+    rotate(kind)
+    assert bare_world.stored() == before
+    assert _versions(bare_world) == versions
+    assert published() == document
+
+
+def _versions(world: World) -> list[Any]:
+    secrets = client("secretsmanager")
+    return [
+        secrets.list_secret_version_ids(SecretId=world.settings[name], IncludeDeprecated=True)["Versions"]
+        for name in SECRETS
+    ]
+
+
+def test_a_deletion_leaves_everything_and_succeeds(bare_world: World, rotate: Rotate) -> None:
+    rotate("create")
+    before, document = bare_world.stored(), published()
+    bare_world.wire.calls.clear()
+    answer = rotate("delete")
+    assert answer is not None
+    assert answer["Status"] == "SUCCESS"
+    assert bare_world.wire.calls == []
+    assert (bare_world.stored(), published()) == (before, document)
+
+
+@pytest.mark.parametrize("fault", [*OUT_OF_REACH, Fault.REFUSED])
+@pytest.mark.parametrize("operation", ["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage", "PutParameter"])
+def test_a_failure_is_told_with_a_reason_that_is_safe(
+    bare_world: World, rotate: Rotate, logs: Logs, operation: str, fault: Fault
+) -> None:
+    bare_world.wire.order(operation, fault, fault)
+    answer = rotate("create")
+    assert answer is not None
+    assert answer["Status"] == "FAILED"
+    expected = (
+        "ClientError: see the function's log."
+        if fault is Fault.REFUSED
+        else "The service is not available right now. Try again."
+    )
+    assert answer["Reason"] == expected
+    assert answer["PhysicalResourceId"] == "rolegate-key-rings"
+    assert logs.metrics() == ["RotationFailed"]
+    assert logs.events("failure")[0]["error"] == ("ClientError" if fault is Fault.REFUSED else "Unavailable")
+    assert "PRIVATE" not in logs.text
+    answer = rotate("create")
+    assert answer is not None
+    assert answer["Status"] == "SUCCESS"
+    assert published() == kids(bare_world)
+
+
+def test_the_schedule_fails_aloud(bare_world: World, rotate: Rotate, logs: Logs) -> None:
+    bare_world.wire.order("GetSecretValue", Fault.THROTTLED, Fault.THROTTLED)
+    with pytest.raises(Unavailable):
+        rotate("schedule")
+    assert logs.metrics() == ["RotationFailed"]
+
+
+def test_a_deletion_succeeds_though_the_store_is_down(bare_world: World, rotate: Rotate) -> None:
+    bare_world.wire.order("GetSecretValue", *[Fault.TIME_OUT] * 10)
+    answer = rotate("delete")
+    assert answer is not None
+    assert answer["Status"] == "SUCCESS"
+
+
+def test_a_move_whose_answer_got_lost_is_a_success(bare_world: World, rotate: Rotate) -> None:
+    bare_world.wire.order("UpdateSecretVersionStage", Fault.ANSWER_LOST)
+    answer = rotate("create")
+    assert answer is not None
+    assert answer["Status"] == "SUCCESS"
+    assert published() == kids(bare_world)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_ring_rotates_when_its_period_is_over_and_not_before(bare_world: World, rotate: Rotate, secret: str) -> None:
+    rotate("create")
+    current, upcoming = kids(bare_world, secret)
+    bare_world.clock.tick(30 * DAY - 1)
+    rotate("schedule")
+    assert kids(bare_world, secret) == [current, upcoming]
+    bare_world.clock.tick(1)
+    rotate("schedule")
+    after = kids(bare_world, secret)
+    assert (after[0], after[2]) == (upcoming, current)
+    assert after[1] not in (current, upcoming)
+    rotate("schedule")
+    assert kids(bare_world, secret) == after
+
+
+def test_nobody_notices_a_rotation(bare_world: World, rotate: Rotate) -> None:
+    rotate("create")
+    bare_world.add_user()
+    bare_world.clock.tick(30 * DAY - 60)
+    body = bare_world.login()
+    bare_world.clock.tick(60)
+    rotate("schedule")
+    keys = jwt.PyJWKSet.from_json(client("ssm").get_parameter(Name="/rolegate/jwks")["Parameter"]["Value"])
+    for token in (body["access_token"], bare_world.refresh(body["refresh_token"]).body["access_token"]):
+        assert jwt.decode(
+            token, keys[header(token)["kid"]], algorithms=["RS256"], audience="rolegate", options={"verify_iat": False}
+        ) == claims(token)
+
+
+def test_a_signing_key_is_published_before_it_signs_and_until_its_last_token_has_expired(
+    bare_world: World, rotate: Rotate
+) -> None:
+    rotate("create")
+    first, second = kids(bare_world)
+    bare_world.clock.tick(30 * DAY)
+    rotate("schedule")
+    assert published()[0] == second
+    assert first in published()
+    bare_world.clock.tick(15 * 60 + 3600 - 1)
+    rotate("schedule")
+    assert first in published()
+    bare_world.clock.tick(1)
+    rotate("schedule")
+    assert first not in published()
+    assert len(published()) == 2
+
+
+def test_a_retired_refresh_key_verifies_as_long_as_a_token_may_live(bare_world: World, rotate: Rotate) -> None:
+    rotate("create")
+    first = kids(bare_world, "REFRESH_KEYS_SECRET")[0]
+    bare_world.clock.tick(30 * DAY)
+    rotate("schedule")
+    bare_world.clock.tick(90 * DAY + 3600 - 1)
+    rotate("schedule")
+    assert first in kids(bare_world, "REFRESH_KEYS_SECRET")
+    bare_world.clock.tick(1)
+    rotate("schedule")
+    assert first not in kids(bare_world, "REFRESH_KEYS_SECRET")
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_a_stack_signs_with_the_algorithm_of_its_parameter(bare_world: World, rotate: Rotate, algorithm: str) -> None:
+    bare_world.configure(SIGNING_ALGORITHM=algorithm)
+    rotate("create")
+    bare_world.add_user()
+    token = bare_world.login()["access_token"]
+    keys = jwt.PyJWKSet.from_json(client("ssm").get_parameter(Name="/rolegate/jwks")["Parameter"]["Value"])
+    assert header(token)["alg"] == algorithm
+    assert jwt.decode(
+        token, keys[header(token)["kid"]], algorithms=[algorithm], audience="rolegate", options={"verify_iat": False}
+    )
+
+
+def test_another_rotation_meanwhile_is_not_overwritten(bare_world: World, rotate: Rotate) -> None:
+    bare_world.wire.order("PutParameter", lambda: bare_world.cold("rotate_keys")({"source": "aws.events"}, None))
+    bare_world.wire.order("UpdateSecretVersionStage", lambda: bare_world.cold("rotate_keys")({}, None))
+    rotate("create")
+    assert published() == kids(bare_world)
+
+
+def test_a_ring_that_others_keep_changing_is_given_up_for_now(bare_world: World, rotate: Rotate) -> None:
+    def change() -> None:
+        bare_world.change_ring("REFRESH_KEYS_SECRET", {})
+
+    bare_world.wire.order("UpdateSecretVersionStage", *[item for _ in range(5) for item in (change, None)])
+    answer = rotate("create")
+    assert answer is not None
+    assert answer["Status"] == "FAILED"
+    assert answer["Reason"] == "The service is not available right now. Try again."
