@@ -48,6 +48,9 @@ template: setup ## Lint the template
 	$(BIN)/cfn-lint template.yaml
 	$(BIN)/sam validate --lint --region us-east-1
 
+bench: setup ## Measure the authorizer beside the usual one, as ratios
+	@$(PYTHON) -m bench.authorizer
+
 build: setup ## Build the template for both architectures
 	@$(PYTHON) -m local.build
 
@@ -58,5 +61,5 @@ deploy: setup ## Build, and deploy to your AWS account; asks for what it needs
 setup:
 	@local/setup
 
-.PHONY: help run up down demo invoke test check format lint types imports template build deploy setup
+.PHONY: help run up down demo invoke test check format lint types imports template bench build deploy setup
 .DEFAULT_GOAL = help

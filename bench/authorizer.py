@@ -1,0 +1,189 @@
+"""The authorizer beside the usual one: `python -m bench.authorizer`.
+
+Cold is a whole environment under AWS's Runtime Interface Emulator, from nothing to its first answer, the fetch of the
+keys included on both sides. Warm is one process that has its keys.
+"""
+
+import functools
+import http.server
+import json
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import jwt
+from rolegate import gate, jwks, keyring, roles, sessions
+from rolegate.model import Caller
+from rolegate.tokens import Issuer
+from rolegate.users import create
+
+from local.build import LAYERS, build, built
+from local.home import ARCHITECTURE, ROOT, Home
+from local.invoke import executable_emulator, post, runtime_environment
+from local.process import child, free_port
+from local.server import INTERPRETER
+
+FUNCTION = "ManagerAuthorizerFunction"
+AUDIENCE = "rolegate"
+COLD_STARTS = 9
+WARM_CALLS = 2_000
+
+
+class Subject(NamedTuple):
+    """An issuer that serves its keys, and a token of it."""
+
+    issuer: str
+    document: bytes
+    token: str
+
+    @property
+    def event(self) -> bytes:
+        """The event of a REST API's TOKEN authorizer."""
+        arn = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/GET/manager"
+        return json.dumps({"type": "TOKEN", "methodArn": arn, "authorizationToken": f"Bearer {self.token}"}).encode()
+
+
+@contextmanager
+def subject() -> Iterator[Subject]:
+    """Serve an issuer's keys until the block ends."""
+    now = int(time.time())
+    ring = keyring.kept(None, now, 1, 1, functools.partial(keyring.generate, "RS256"))
+    document = keyring.jwks(ring).encode()
+
+    class Documents(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(http.HTTPStatus.OK)
+            self.send_header("Content-Length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Documents) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        issuer = f"http://127.0.0.1:{server.server_port}"
+        user = create("alice", "", "manager", now)
+        session = sessions.start(user, AUDIENCE, Caller(), "none", 900, 900, now)
+        token = Issuer(issuer, "username", 900, roles.DEFAULT).access_token(user, session, ring.current, now)
+        try:
+            yield Subject(issuer, document, token)
+        finally:
+            server.shutdown()
+
+
+def cold(about: Subject, folder: Path, layer: Path, scratch: Path) -> float:
+    """Return the seconds from nothing to the first answer of the handler in `folder`."""
+    emulator = f"127.0.0.1:{free_port()}"
+    command = [
+        *(str(executable_emulator(scratch)), "--runtime-interface-emulator-address", emulator),
+        *("--runtime-api-address", f"127.0.0.1:{free_port()}", "--log-level", "error"),
+        *(str(INTERPRETER), "-m", "awslambdaric", "app.handler"),
+    ]
+    settings = {
+        "ISSUER": about.issuer,
+        "AUDIENCE": AUDIENCE,
+        "MIN_ROLE": "manager",
+        "EXPIRY_LEEWAY_SECONDS": "0",
+        "KEY_SET_SECONDS": "300",
+        "HTTP_API_RESPONSES": "simple",
+    }
+    environment = runtime_environment(FUNCTION) | {"PYTHONPATH": str(layer / "python")} | settings
+    with child(command, env=environment, log=scratch / "log", cwd=folder) as process:
+        url = f"http://{emulator}/2015-03-31/functions/function/invocations"
+        wait_for(emulator)
+        started = time.perf_counter()
+        answer = json.loads(post(process, url, about.event))
+        seconds = time.perf_counter() - started
+    if answer["policyDocument"]["Statement"][0]["Effect"] != "Allow":
+        raise RuntimeError(answer)
+    return seconds
+
+
+def wait_for(address: str) -> None:
+    """Wait until the emulator listens; it starts the runtime at the first event only."""
+    import socket  # noqa: PLC0415
+
+    host, _, port = address.partition(":")
+    while True:
+        try:
+            socket.create_connection((host, int(port))).close()
+        except OSError:
+            time.sleep(0.005)
+        else:
+            return
+
+
+def cold_starts(about: Subject) -> None:
+    """Print how long each takes from nothing."""
+    build(Home())
+    layer = built() / LAYERS[ARCHITECTURE]
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = Path(temporary)
+        bare = scratch / "bare"
+        shutil.copytree(layer, bare, ignore=shutil.ignore_patterns("__pycache__"))
+        usual, empty = ROOT / "bench" / "usual", ROOT / "bench" / "empty"
+        contestants = {
+            "Rolegate's, as it ships": (built() / FUNCTION, layer),
+            "the usual one, with bytecode": (usual, layer),
+            "the usual one, as sam build leaves it": (usual, bare),
+            "an empty handler": (empty, layer),
+        }
+        times: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(COLD_STARTS):
+            for name, (folder, packages) in contestants.items():
+                times[name].append(cold(about, folder, packages, scratch))
+    report("Cold, key fetch included", {name: statistics.median(taken) for name, taken in times.items()})
+
+
+def warm_calls(about: Subject) -> None:
+    """Print how long each takes once it has its keys."""
+    now = int(time.time())
+    sets = jwks.KeySets(lambda _: jwks.Document(about.document, None), 300)
+    world = gate.Gate(sets, about.issuer, AUDIENCE, 0, "manager", roles.DEFAULT)
+    kept = sets.current(now)
+    key = jwt.PyJWKSet.from_dict(json.loads(about.document)).keys[0].key
+
+    def fresh() -> None:
+        kept.verified.clear()
+        gate.authorize(about.token, world, now)
+
+    def seen() -> None:
+        gate.authorize(about.token, world, now)
+
+    def usual() -> None:
+        jwt.decode(about.token, key, algorithms=["RS256"], audience=AUDIENCE, issuer=about.issuer)
+
+    contestants = {"Rolegate's": fresh, "Rolegate's, a token seen before": seen, "a bare jwt.decode": usual}
+    report("Warm", {name: best(call) for name, call in contestants.items()})
+
+
+def best(call: Callable[[], None]) -> float:
+    """Return the seconds of one call, in the best of five rounds."""
+    rounds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        for _ in range(WARM_CALLS):
+            call()
+        rounds.append((time.perf_counter() - started) / WARM_CALLS)
+    return min(rounds)
+
+
+def report(title: str, seconds: dict[str, float]) -> None:
+    """Print each as a ratio of Rolegate's first to it."""
+    print(f"\n{title}")
+    ours = next(iter(seconds.values()))
+    for name, taken in seconds.items():
+        print(f"  {taken * 1000:9.3f} ms  {name:40} Rolegate's is {ours / taken:.2f} of it")
+
+
+if __name__ == "__main__":
+    with subject() as about:
+        warm_calls(about)
+        cold_starts(about)
