@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rolegate import http
 from samtranslator.model import apigateway  # type: ignore[import-untyped] # it ships no types
 
 if TYPE_CHECKING:
@@ -204,6 +205,14 @@ def test_a_refusal_of_the_gateway_has_the_headers_of_any_other(transform: Transf
     if kind == "ACCESS_DENIED":
         headers["WWW-Authenticate"] = '\'Bearer realm="rolegate", error="insufficient_scope"\''
     assert refusals(stack)[kind]["responseParameters"] == {HEADER + name: value for name, value in headers.items()}
+
+
+def test_the_gateway_and_the_handlers_say_the_same_of_the_same(stack: Stack) -> None:
+    said = {error.code: (*answer, error.detail) for error, answer in http.STATUS.items()}
+    for kind, response in refusals(stack).items():
+        problem = rendered(response, detail="Forbidden", message="The request is not valid.")
+        if problem["code"] != "too_many_attempts":  # where handlers say of what
+            assert (problem["status"], problem["title"], problem["detail"]) == said[problem["code"]], kind
 
 
 def test_a_role_that_is_too_low_is_told_which_it_takes(stack: Stack) -> None:

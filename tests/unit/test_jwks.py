@@ -432,16 +432,24 @@ def test_a_server_that_says_a_little_now_and_then_is_not_waited_for_either(serve
         "http://localhost.example.com",
         "http://127.0.0.1@example.com",
         "http://0.0.0.0:8000",
-        "ftp://auth.example.com",
-        "file:///etc/passwd",
+        "ftp://127.0.0.1",
+        "file://localhost/etc/passwd",
         "auth.example.com",
         "//auth.example.com",
         "",
     ],
 )
 def test_an_issuer_elsewhere_must_be_https(issuer: str) -> None:
-    with pytest.raises(Misconfigured, match="https"):
+    with pytest.raises(
+        Misconfigured, check=lambda error: str(error) == f"The issuer {issuer} must be an https address."
+    ):
         jwks.fetcher(issuer)
+
+
+@pytest.mark.parametrize("rest", ["/", "/v1", "?a=b", "#a"])
+def test_an_issuer_that_no_token_can_name_is_refused_at_the_start(rest: str) -> None:
+    with pytest.raises(Misconfigured, match="no path, no query and no slash at its end"):
+        jwks.fetcher(f"https://auth.example.com{rest}")
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ GOOD, OTHER = f"Bearer {TOKEN}", "Bearer ddd.eee.fff"
 NOT_ONE = {
     "an empty event": {},
     "a token's event without it": {"type": "TOKEN"},
+    "null instead of a token": {"type": "TOKEN", "authorizationToken": None},
+    "null in a header": request({"Authorization": None}),
     "no headers": request(None),
     "no headers at all": {"type": "REQUEST"},
     "empty headers": request({}, {}),

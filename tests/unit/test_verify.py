@@ -593,7 +593,8 @@ def test_published_signatures_fit_and_no_others(jwk: Mapping[str, str], message:
     fits, seal = verify.public_key(jwk).fits, base64.urlsafe_b64decode(signature + "==")
     assert fits(seal, message.encode())
     assert not fits(seal, message.encode() + b".")
-    for other in (b"", seal[:-1], seal + b"\0", b"\0" + seal, seal[::-1], bytes(len(seal)), b"\xff" * len(seal)):
+    longer = (seal + b"\0", b"\0" + seal, seal[:32] + b"\0" + seal[32:])
+    for other in (b"", seal[:-1], *longer, seal[::-1], bytes(len(seal)), b"\xff" * len(seal)):
         assert not fits(other, message.encode())
 
 

@@ -88,7 +88,7 @@ def parse(body: bytes) -> Mapping[str, verify.Key]:
     try:
         listed = strictjson.loads(body)["keys"]
         keys = {jwk["kid"]: key for jwk in listed if (key := _usable(jwk)) is not None}
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError):
         keys = {}
     if not keys:
         raise Unavailable
@@ -110,6 +110,8 @@ def fetcher(issuer: str) -> Callable[[str | None], Document]:
     url = urlsplit(issuer)
     if url.scheme != "https" and not (url.scheme == "http" and url.hostname in ("127.0.0.1", "::1", "localhost")):
         raise Misconfigured(f"The issuer {issuer} must be an https address.")
+    if issuer != f"{url.scheme}://{url.netloc}":
+        raise Misconfigured(f"The issuer {issuer} must have no path, no query and no slash at its end.")
 
     def fetch(etag: str | None) -> Document:
         try:

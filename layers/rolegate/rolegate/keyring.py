@@ -30,6 +30,9 @@ class Key(NamedTuple):
     secret: str
     retired_at: int | None = None
 
+    def __repr__(self) -> str:
+        return f"Key({self.kid})"  # the secret stays out of whatever prints this
+
 
 class Ring(NamedTuple):
     """Keys of one purpose. `sessions_not_before` refuses every session that was begun earlier."""

@@ -44,7 +44,7 @@ def bearer(event: Event) -> str:
         if event.get("type") == "TOKEN" and "authorizationToken" in event
         else _values(event)
     )
-    token = _BEARER.fullmatch(values.pop()) if len(values) == 1 else None
+    token = _BEARER.fullmatch(str(values.pop())) if len(values) == 1 else None
     if token is None:
         raise Unauthorized
     return token[1]

@@ -28,7 +28,7 @@ class Settings(NamedTuple):
     def whole(self, name: str, least: int, most: int) -> int:
         """Return a whole number from `least` to `most`."""
         value = self.text(name)
-        if not value.isdecimal() or len(value) > 9 or not least <= int(value) <= most:  # noqa: PLR2004 - any is too many
+        if not value.isascii() or not value.isdecimal() or len(value) > 9 or not least <= int(value) <= most:  # noqa: PLR2004 - any is too many
             raise Misconfigured(f"{name} is '{value}'. It must be a whole number from {least} to {most}.")
         return int(value)
 

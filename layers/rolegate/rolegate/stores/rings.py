@@ -89,7 +89,7 @@ class Rings:
     def ring(self, now: int) -> keyring.Ring:
         """Return the ring; one that is old serves on while the store is out of reach.
 
-        Raises `Unavailable` without any ring, `Misconfigured` where none was ever made.
+        Raises `Unavailable` without any ring.
         """
         if self._ring is not None and now - self._read_at < self._fresh:
             return self._ring
@@ -113,6 +113,6 @@ class Rings:
     def _reread(self, now: int) -> keyring.Ring:
         ring, _ = self._store.read()
         if ring is None:
-            raise Misconfigured("There is no key ring yet. Deploy the stack again, or invoke its RotateKeysFunction.")
+            raise Unavailable from Misconfigured("There is no key ring yet. Invoke the stack's RotateKeysFunction.")
         self._ring, self._read_at = ring, now
         return ring
