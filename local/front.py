@@ -20,6 +20,15 @@ NOT_DEPLOYED = json.dumps(
         "code": "unavailable",
     }
 ).encode()
+FORBIDDEN = json.dumps(
+    {
+        "type": "about:blank",
+        "title": "Forbidden",
+        "status": 403,
+        "detail": "No web page may use the local AWS.",
+        "code": "forbidden",
+    }
+).encode()
 
 
 @dataclass(frozen=True)
@@ -51,15 +60,24 @@ def trusted(headers: Iterable[Header], client: str, host: str) -> list[Header]:
 
 
 def with_front(app: App, port: int, routes: Callable[[], Routes | None]) -> App:
-    """Serve the stack's APIs at the root of `port`; whatever comes in at another port goes through untouched."""
+    """Serve the stack's APIs at the root of `port`; at another port goes through whatever no web page has sent.
+
+    There the local AWS takes anybody for its root, of any origin, and runs code: a page that found the port would run
+    its own. Browsers mark what a page sends by these headers; SDKs and SAM send neither.
+    """
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["server"][1] != port:
+        if scope["type"] == "lifespan":
             await app(scope, receive, send)
+        elif scope["server"][1] != port:
+            if any(name.lower() == b"origin" or name.lower().startswith(b"sec-fetch-") for name, _ in scope["headers"]):
+                await (refuse(send, FORBIDDEN) if scope["type"] == "http" else send({"type": "websocket.close"}))
+            else:
+                await app(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close"})
         elif (deployed := routes()) is None:
-            await refuse(send)
+            await refuse(send, NOT_DEPLOYED)
         else:
             base = deployed.base(scope["path"])
             await app(
@@ -76,8 +94,8 @@ def with_front(app: App, port: int, routes: Callable[[], Routes | None]) -> App:
     return front
 
 
-async def refuse(send: Send) -> None:
-    """Answer 503, since nothing is deployed yet."""
+async def refuse(send: Send, problem: bytes) -> None:
+    """Answer with a problem of ours."""
     headers = [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")]
-    await send({"type": "http.response.start", "status": 503, "headers": headers})
-    await send({"type": "http.response.body", "body": NOT_DEPLOYED})
+    await send({"type": "http.response.start", "status": json.loads(problem)["status"], "headers": headers})
+    await send({"type": "http.response.body", "body": problem})

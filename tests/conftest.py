@@ -25,6 +25,7 @@ import botocore.handlers
 import botocore.session
 import hypothesis
 import pytest
+import yaml
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ReadTimeoutError
@@ -94,6 +95,22 @@ CREDENTIALS: Mapping[str, str] = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 TABLES: Mapping[str, tuple[str, ...]] = {"users": ("username",), "sessions": ("user_id", "session_id")}
+
+
+class _Template(yaml.SafeLoader):
+    """Reads CloudFormation's short forms of functions as nothing in particular."""
+
+
+_Template.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+
+
+@cache
+def template() -> dict[str, Any]:
+    """Return the stack's template."""
+    with (ROOT / "template.yaml").open() as file:
+        loaded: dict[str, Any] = yaml.load(file, _Template)  # noqa: S506 - a safe loader that knows `!`
+    return loaded
+
 
 Event = Mapping[str, Any]
 Handler = Callable[[Event, object], Any]
@@ -557,15 +574,15 @@ def serving(answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, Mapping
             thread.join()
 
 
-@pytest.fixture
-def issuer(world: World) -> Iterator[str]:
-    """Serve the real key documents at the address that the stack's tokens name."""
+@contextmanager
+def serving_keys(world: World) -> Iterator[str]:
+    """Serve a stack's real key documents, and make that address its issuer."""
 
     def answer(request: BaseHTTPRequestHandler, _body: bytes) -> tuple[int, Mapping[str, str], bytes]:
         document = request.path.removeprefix("/.well-known/")
         event = {"version": "2.0", "headers": dict(request.headers), "pathParameters": {"document": document}}
-        answer = world.ask("keys", event)
-        return answer.status, answer.headers, answer.text.encode()
+        given = world.ask("keys", event)
+        return given.status, given.headers, given.text.encode()
 
     with serving(answer) as url:
         world.configure(ISSUER=url)

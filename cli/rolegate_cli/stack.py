@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
@@ -40,6 +41,10 @@ def find(profile: str | None, region: str | None, stack_name: str | None) -> Sta
     Raises `CommandError` when there is no such stack or no way to it.
     """
     if stack_name is None:
+        if profile or region:
+            raise CommandError(
+                "Name the stack on AWS as well: --stack-name. Without it, a command is about the local one."
+            )
         local = _local()
         session = boto3.Session("test", "test", region_name=local["region"])
         return _described(session, local["endpoint_url"], local["stack_name"])
@@ -57,6 +62,8 @@ def _local() -> dict[str, str]:
         raise CommandError(
             "No local stack is running here. Start it with 'make up', or name one on AWS with --stack-name."
         ) from None
+    if urlsplit(facts["endpoint_url"]).hostname != "127.0.0.1":
+        raise CommandError(f"{LOCAL} names an address that is not on this machine. Start the stack anew: make up")
     return facts
 
 

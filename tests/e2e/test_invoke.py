@@ -20,7 +20,7 @@ FUNCTIONS = {
     "rotate": "RotateKeysFunction",
 }
 EXPECTED = {  # what the samples, whose tokens are placeholders, get
-    "account.json": 200,
+    "account.json": 401,
     "hello.json": 200,
     "hello_admin.json": 200,
     "hello_manager.json": 200,

@@ -1,14 +1,14 @@
 """Every sample event, through the function it is for."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
 from rolegate.errors import Unauthorized
 
-from tests.conftest import ENVIRONMENT, ROOT, Answer, World, client, serving
+from tests.conftest import ENVIRONMENT, ROOT, Answer, World, client, serving, serving_keys
 
 EVENTS = {path.stem: path for path in sorted((ROOT / "events").glob("*.json"))}
 ALICE = {"username": "alice", "role": "manager"}
@@ -37,6 +37,12 @@ def answer(world: World, name: str, **placeholders: str) -> Answer:
 def world(world: World) -> World:
     world.add_user(role="manager")
     return world
+
+
+@pytest.fixture
+def _issuer(world: World) -> Iterator[None]:
+    with serving_keys(world):
+        yield
 
 
 @pytest.mark.parametrize("function", ENVIRONMENT)
@@ -78,6 +84,7 @@ def logged_out(world: World) -> None:
 
 
 def told_of_oneself(world: World) -> None:
+    world.change_user("alice", user_id=event("account")["requestContext"]["authorizer"]["user_id"])
     given = answer(world, "account")
     stored = world.user()
     assert given.status == 200
@@ -147,7 +154,7 @@ def test_an_event_is_answered(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("form", ["simple", "iam"])
 @pytest.mark.parametrize("name", AUTHORIZED)
-@pytest.mark.usefixtures("issuer")
+@pytest.mark.usefixtures("_issuer")
 def test_an_authorizers_event_with_a_real_token_is_let_through(world: World, name: str, form: str) -> None:
     world.configure(HTTP_API_RESPONSES=form)
     given = world.handler("authorizer")(event(name, access_token=world.login()["access_token"]), None)
@@ -165,7 +172,7 @@ def test_an_authorizers_event_with_a_real_token_is_let_through(world: World, nam
 
 
 @pytest.mark.parametrize("name", AUTHORIZED)
-@pytest.mark.usefixtures("issuer")
+@pytest.mark.usefixtures("_issuer")
 def test_an_authorizers_event_with_too_low_a_role_is_denied_with_the_reason(world: World, name: str) -> None:
     world.configure(MIN_ROLE="admin", HTTP_API_RESPONSES="iam")
     given = world.handler("authorizer")(event(name, access_token=world.login()["access_token"]), None)
@@ -174,7 +181,7 @@ def test_an_authorizers_event_with_too_low_a_role_is_denied_with_the_reason(worl
 
 
 @pytest.mark.parametrize("name", AUTHORIZED)
-@pytest.mark.usefixtures("issuer")
+@pytest.mark.usefixtures("_issuer")
 def test_an_authorizers_event_as_it_stands_is_denied(world: World, name: str) -> None:
     handler = world.handler("authorizer")
     if name == "authorizer_http_2":

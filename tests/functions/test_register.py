@@ -1,5 +1,6 @@
 """POST /register: a new user of the lowest role, once a name."""
 
+import json
 import uuid
 
 import bcrypt
@@ -66,6 +67,16 @@ def test_a_store_out_of_reach_is_unavailable(world: World, fault: Fault) -> None
     assert answer.problem == (503, "unavailable", "The service is not available right now. Try again.")
     assert answer.headers["Retry-After"] == "1"
     assert world.stored()["users"] == []
+    assert world.post("register", ALICE).status == 201
+
+
+def test_two_transactions_in_each_others_way_are_unavailable_and_no_name_taken(world: World) -> None:
+    reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
+    cancelled = json.dumps({"__type": "TransactionCanceledException", "CancellationReasons": reasons})
+    world.wire.stands_in["TransactWriteItems"] = lambda _: (400, cancelled)
+    assert (answer := world.post("register", ALICE)).status == 503
+    assert answer.headers["Retry-After"] == "1"
+    world.wire.heal()
     assert world.post("register", ALICE).status == 201
 
 

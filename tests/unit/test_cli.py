@@ -222,9 +222,25 @@ def test_a_local_stack_that_has_gone_is_one_sentence(world: World, rolegate: Rol
     assert failed(said) == "http://127.0.0.1:9 does not answer. Is it running, and is the network there?"
 
 
+def test_a_stack_json_that_leads_elsewhere_is_not_followed(rolegate: Rolegate, tmp_path: Path) -> None:
+    facts = {"region": "us-east-1", "endpoint_url": "http://198.51.100.7:4566", "stack_name": "rolegate"}
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "stack.json").write_text(json.dumps(facts))
+    said = rolegate("users", "add", "carol", "--role", "admin", "--password-stdin")
+    assert failed(said).startswith(".local/stack.json names an address that is not on this machine.")
+
+
+@pytest.mark.parametrize("way", [["--profile", "production"], ["--region", "eu-central-1"]])
+def test_a_way_to_aws_without_a_stack_is_no_way_to_the_local_one(rolegate: Rolegate, way: list[str]) -> None:
+    assert failed(rolegate(*way, "users", "list")).startswith("Name the stack on AWS as well: --stack-name.")
+
+
 def test_what_aws_refuses_is_one_sentence(world: World, rolegate: Rolegate) -> None:
     world.wire.order("Scan", Fault.REFUSED)
     assert failed(rolegate(*ON_AWS, "users", "list")).startswith("AWS refused: Scan of ")
+    world.wire.order("UpdateItem", Fault.REFUSED)
+    said = rolegate(*ON_AWS, "users", "set-role", "alice", "admin")
+    assert failed(said).startswith("AWS refused: UpdateItem of ")
 
 
 def test_an_aws_out_of_reach_is_one_sentence(world: World, rolegate: Rolegate) -> None:

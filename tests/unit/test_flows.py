@@ -1,4 +1,4 @@
-"""Refresh, line by line as docs/refresh.md draws it, and every way in which a session ends."""
+"""Refresh, line by line of its table in docs/architecture.md, and every way in which a session ends."""
 
 import json
 from collections.abc import Callable
@@ -576,11 +576,22 @@ def test_a_successor_whose_key_was_thrown_away_is_revoked(world: World, first: s
     assert world.refresh(first).problem == REVOKED
 
 
-def test_an_old_ring_serves_on_while_the_store_is_out_of_reach(world: World, first: str) -> None:
+@pytest.mark.parametrize("fault", OUT_OF_REACH)
+def test_old_rings_serve_on_while_the_store_is_out_of_reach_and_it_is_asked_twice_a_minute(
+    world: World, first: str, fault: Fault
+) -> None:
     live = world.rotate(first)
     world.clock.tick(900)
-    world.wire.order("GetSecretValue", *[Fault.TIME_OUT] * 20)
-    assert token(world.refresh(live)) != live
+    world.wire.order("GetSecretValue", *[fault] * 20)
+    world.wire.calls.clear()
+    live = token(world.refresh(live))
+    assert world.wire.calls.count("GetSecretValue") == 4, "one read of each ring, which the SDK tries twice"
+    world.clock.tick(29)
+    assert token(world.refresh(live)) == live
+    assert world.wire.calls.count("GetSecretValue") == 4
+    world.clock.tick(1)
+    assert token(world.refresh(live)) == live
+    assert world.wire.calls.count("GetSecretValue") == 8
 
 
 # What gets lost on the way to the table

@@ -406,13 +406,27 @@ def test_a_silent_server_is_not_waited_for(server: Server, first_words: bytes) -
     assert len(server.requests) == 2
 
 
+DRIPS = {
+    "the first line": (b"HTTP/1.1 200 ", b"O"),
+    "headers": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+    "answers before the answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "the size of a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n", b" "),
+    "a body without an end": (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+}
+
+
 @pytest.mark.usefixtures("impatient")
-def test_a_server_that_says_a_little_now_and_then_is_not_waited_for_either(server: Server) -> None:
+@pytest.mark.parametrize(("first_words", "drop"), DRIPS.values(), ids=DRIPS)
+def test_a_server_that_says_a_little_now_and_then_is_not_waited_for_either(
+    server: Server, first_words: bytes, drop: bytes
+) -> None:
     def drip(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n")
+        connection.sendall(first_words)
         connection.settimeout(0.02)
         while True:
-            connection.sendall(b" ")
+            connection.sendall(drop)
             try:
                 if not connection.recv(1):
                     return
@@ -422,6 +436,17 @@ def test_a_server_that_says_a_little_now_and_then_is_not_waited_for_either(serve
     server.answers = [drip, drip]
     with pytest.raises(Unavailable):
         fetch(server)
+    assert len(server.requests) == 2
+
+
+def test_an_address_that_refuses_is_passed_over_for_the_next(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:  # who does not listen, refuses
+        nobody.bind(("127.0.0.1", 0))
+        ports = (nobody.getsockname()[1], server.port)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port)) for port in ports]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        server.answers = [response("200 OK", b'{"keys": []}')]
+        assert fetch(server).body == b'{"keys": []}'
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -305,6 +306,15 @@ def test_anything_else_is_a_mistake_that_is_told_without_a_word_of_the_content(d
 def test_a_ring_of_a_newer_rolegate_is_told_apart() -> None:
     with pytest.raises(Misconfigured, match="newer Rolegate"):
         keyring.load(json.dumps({**PLAIN, "format": 2, "more": "members"}))
+
+
+@pytest.mark.parametrize("name", ["rotated_at", "sessions_not_before"])
+@pytest.mark.parametrize("time", ["1800000000", None, 1.5, True])
+def test_a_time_that_is_no_whole_number_is_no_ring(name: str, time: Any) -> None:
+    key = keyring.generate("HS256", 1)
+    document = json.loads(keyring.dump(Ring(key, key)))
+    with pytest.raises(Misconfigured, match="does not hold a key ring"):
+        keyring.load(json.dumps(document | {name: time}))
 
 
 @pytest.mark.parametrize("alg", ["HS256", "ES256"])

@@ -78,6 +78,15 @@ def test_the_other_port_goes_through_untouched() -> None:
     assert ask(scope) == (scope, [])
 
 
+@pytest.mark.parametrize("sign", [b"Origin", b"origin", b"Sec-Fetch-Mode", b"sec-fetch-site"])
+def test_no_web_page_gets_through_to_the_local_aws(sign: bytes) -> None:
+    reached, [start, body] = ask(request("/2015-03-31/functions", (sign, b"https://page.example"), port=4566))
+    assert (reached, start["status"]) == (None, 403)
+    assert json.loads(body["body"])["code"] == "forbidden"
+    websocket = request("/", (sign, b"x"), port=4566) | {"type": "websocket"}
+    assert ask(websocket) == (None, [{"type": "websocket.close"}])
+
+
 def test_nothing_deployed_is_503() -> None:
     reached, [start, body] = ask(request("/login"), routes=None)
     assert reached is None

@@ -232,3 +232,9 @@ def test_nobody_s_password_costs_the_same_work_as_somebody_s(password: str, work
     for stored in (short, long, None):
         assert not passwords.matches(password, stored, COST)
     assert work == [b"$2b$04$"] * 3
+
+
+@pytest.mark.parametrize("stored", NO_HASH, ids=ascii)
+def test_a_stored_hash_that_cannot_be_checked_costs_the_same_work_too(stored: str, work: list[bytes]) -> None:
+    passwords.matches("password", stored, COST)
+    assert b"$2b$04$" in work

@@ -122,12 +122,12 @@ def logout() -> Callable[[str], None]:
     return lambda token: flows.logout(token, world, _now())
 
 
-def account() -> Callable[[str], model.User]:
-    """Build `GET /me`: (username) -> the user."""
+def account() -> Callable[[str, str], model.User]:
+    """Build `GET /me`: (username, user id) -> the user."""
     from rolegate import flows
 
     table = _Stores(_settings()).users()
-    return lambda username: flows.account(username, table)
+    return lambda username, user_id: flows.account(username, user_id, table)
 
 
 def authorizer() -> Callable[[Mapping[str, Any]], dict[str, Any]]:

@@ -98,6 +98,7 @@ def refresh(token: str, caller: Caller, world: Refresh, now: int) -> Tokens:
     if user is None or not user.may_sign_in or user.user_id != presented.user_id:
         raise errors.RefreshTokenRevoked
     signing = world.signing_keys.ring(now).current  # before the write: what fails here has changed nothing
+    world.issuer.roles.level(user.role)  # likewise
     session = _rotated(presented, user, caller, world, ring.current.kid, now)
     sealing = keyring.find(ring, session.live.kid) or keyring.find(world.refresh_keys.reread(now), session.live.kid)
     if sealing is None:  # thrown away since, and with it all that it has signed
@@ -195,10 +196,10 @@ def logout(token: str, world: Logout, now: int) -> None:
         raise errors.RefreshTokenExpired
 
 
-def account(username: str, users_table: "Users") -> User:
+def account(username: str, user_id: str, users_table: "Users") -> User:
     """Return the user who asks, as stored now; raises `Unauthorized` for one who may not sign in any more."""
     user = users_table.get(username)
-    if user is None or not user.may_sign_in:
+    if user is None or not user.may_sign_in or user.user_id != user_id:
         raise errors.Unauthorized
     return user
 
@@ -222,6 +223,10 @@ def rotate_keys(world: Rotation, now: int) -> None:
     world.refresh.update(
         lambda ring: keyring.kept(ring, now, world.period, keyring.RETIRED_REFRESH_KEY_STAYS, _maker(keyring.HMAC))
     )
+    ring = world.signing.read()[0]
+    if ring is not None and ring.next.kid not in world.documents.read():
+        world.documents.publish(keyring.jwks(ring))  # a publication got lost: `next` must be known before it signs
+        return
     while True:
         ring, version = world.signing.update(
             lambda ring: keyring.kept(

@@ -1,9 +1,12 @@
 """A verifier's key set: fetched from the issuer, kept in bounds, never baked in."""
 
 import http.client
+import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from contextlib import suppress
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from rolegate import strictjson, verify
@@ -11,7 +14,7 @@ from rolegate.errors import Misconfigured, Unavailable
 from rolegate.model import Claims
 
 PATH = "/.well-known/jwks.json"
-TIMEOUT = 3  # seconds a try; one retry
+TIMEOUT = 3  # seconds that a whole try may take; one retry
 LARGEST = 65_536  # bytes
 KEPT_WITHOUT_ANSWER = 3600  # seconds beyond its freshness that a set serves while the issuer does not answer
 PAUSE = 30  # seconds between two fetches that an unknown `kid` or a silent issuer asks for
@@ -127,21 +130,70 @@ def fetcher(issuer: str) -> Callable[[str | None], Document]:
 
 
 def _get(scheme: str, netloc: str, etag: str | None) -> Document:
+    """Ask once. All of it, from the connection to the last byte, ends within `TIMEOUT`, however slowly bytes drip."""
+    deadline = time.monotonic() + TIMEOUT
     make = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
     connection = make(netloc, timeout=TIMEOUT)
-    try:
-        deadline = time.monotonic() + TIMEOUT
-        connection.request("GET", PATH, headers={"If-None-Match": etag} if etag else {})
-        response = connection.getresponse()
-        if response.status == http.client.NOT_MODIFIED:
-            return Document(None, etag)
-        if response.status != http.client.OK:
-            raise http.client.HTTPException(f"status {response.status}")
-        body = b""
-        while chunk := response.read1(LARGEST):
-            body += chunk
-            if len(body) > LARGEST or time.monotonic() > deadline:
-                raise http.client.HTTPException("too large or too slow")
-        return Document(body, response.headers.get("ETag"))
-    finally:
-        connection.close()
+    with _Line(deadline) as line:
+        connection._create_connection = line.connect  # type: ignore[attr-defined] # noqa: SLF001 - http.client's one hook
+        try:
+            connection.request("GET", PATH, headers={"If-None-Match": etag} if etag else {})
+            return _document(connection.getresponse(), deadline, etag)
+        finally:
+            connection.close()
+
+
+def _document(response: http.client.HTTPResponse, deadline: float, etag: str | None) -> Document:
+    if response.status == http.client.NOT_MODIFIED:
+        return Document(None, etag)
+    if response.status != http.client.OK:
+        raise http.client.HTTPException(f"status {response.status}")
+    body = b""
+    while chunk := response.read1(LARGEST):
+        body += chunk
+        if len(body) > LARGEST:
+            raise http.client.HTTPException("too large")
+    if time.monotonic() >= deadline:  # what was cut off looks like an end
+        raise http.client.HTTPException("too slow")
+    return Document(body, response.headers.get("ETag"))
+
+
+class _Line:
+    """A connection that is cut at its deadline, whatever is going on: a socket's own time-out is for each read anew."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._watch = threading.Timer(max(0, deadline - time.monotonic()), self._cut)
+        self._watch.daemon = True
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        self._watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.cancel()
+        if self._socket is not None:
+            self._socket.close()
+
+    def connect(self, address: tuple[str, int], *_: object) -> socket.socket:
+        """Connect to the first address that answers; all of them share the one deadline."""
+        failure = OSError("no address")
+        for family, kind, protocol, _name, where in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+            connected = socket.socket(family, kind, protocol)
+            try:
+                connected.settimeout(max(0.001, self._deadline - time.monotonic()))
+                connected.connect(where)
+            except OSError as error:
+                connected.close()
+                failure = error
+            else:
+                connected.settimeout(TIMEOUT)
+                self._socket = connected.dup()  # TLS takes the first one away
+                return connected
+        raise failure
+
+    def _cut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)

@@ -129,9 +129,12 @@ def load(document: str) -> Ring | None:
         if plain.pop("format") != FORMAT:
             raise Misconfigured(f"The key ring is not of format {FORMAT}: a newer Rolegate wrote it.")
         current, upcoming = Key(**plain.pop("current")), Key(**plain.pop("next"))
-        return Ring(current, upcoming, tuple(Key(**key) for key in plain.pop("retired")), **plain)
+        retired = tuple(Key(**key) for key in plain.pop("retired"))
+        if {name: type(time) for name, time in plain.items()} == {"rotated_at": int, "sessions_not_before": int}:
+            return Ring(current, upcoming, retired, **plain)
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise Misconfigured("The secret does not hold a key ring.") from None
+        pass
+    raise Misconfigured("The secret does not hold a key ring.")
 
 
 def _members(public: Any) -> dict[str, str]:  # noqa: ANN401 - one of three key classes that a cold start must not load

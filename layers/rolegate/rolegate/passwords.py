@@ -50,24 +50,29 @@ def hash_password(password: str, cost: int) -> str:
 def matches(password: str, stored: str | None, cost: int) -> bool:
     """Tell whether `password` is the one that `stored` was made of.
 
-    Without a stored hash (nobody has that name) the same work is done, at the cost in force, so that time tells
-    nothing. A stored hash of a form that is not ours matches nothing.
+    Without a stored hash (nobody has that name), and for one of a form that is not ours, the same work is done at the
+    cost in force, so that time tells nothing, and nothing matches.
     """
     secret = _normal(password).encode(errors="surrogatepass")
     if stored is None:
-        bcrypt.hashpw(secret[:_PLAIN], bcrypt.gensalt(cost))
-        return False
+        return _nobody(secret, cost)
     if long := _LONG.fullmatch(stored):
         rounds, salt, digest = long.groups()
-        return _check(_digest(secret, salt), f"$2b${int(rounds):02}${salt}{digest}")
-    return _check(secret[:_PLAIN], stored) and len(secret) <= _PLAIN
+        return _check(_digest(secret, salt), f"$2b${int(rounds):02}${salt}{digest}", cost)
+    return _check(secret[:_PLAIN], stored, cost) and len(secret) <= _PLAIN
 
 
-def _check(secret: bytes, stored: str) -> bool:
+def _check(secret: bytes, stored: str, cost: int) -> bool:
     try:
         return bcrypt.checkpw(secret, stored.encode())
     except ValueError:
-        return False
+        return _nobody(secret, cost)
+
+
+def _nobody(secret: bytes, cost: int) -> bool:
+    """Do the work of a check that nothing can pass."""
+    bcrypt.hashpw(secret[:_PLAIN], bcrypt.gensalt(cost))
+    return False
 
 
 def _digest(secret: bytes, salt: str) -> bytes:

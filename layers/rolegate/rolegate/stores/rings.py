@@ -75,30 +75,39 @@ class RingStore:
 
 
 class Rings:
-    """The ring that a function works with: kept in memory, read again when it is old or a token names another key."""
+    """The ring that a function works with: kept in memory, read again when it is old or a token names another key.
+
+    While the store does not answer, or holds nonsense, an old ring serves on, an hour at most: `keyring` counts on it.
+    """
 
     REREADS, IN_SECONDS = 5, 30
+    KEPT_WITHOUT_ANSWER = 3600  # seconds beyond its freshness
+    PAUSE = 30  # seconds between two tries to replace a ring that still serves: each may wait for its time-out
 
     def __init__(self, store: RingStore, fresh_seconds: int = 300) -> None:
         self._store = store
         self._fresh = fresh_seconds
         self._ring: keyring.Ring | None = None
         self._read_at = 0
+        self._next_try_at = 0
         self._rereads: deque[int] = deque(maxlen=self.REREADS)
 
     def ring(self, now: int) -> keyring.Ring:
-        """Return the ring; one that is old serves on while the store is out of reach.
+        """Return the ring to work with.
 
-        Raises `Unavailable` without any ring.
+        Raises `Unavailable` without any that may still be used, `Misconfigured` if what the store holds is why.
         """
-        if self._ring is not None and now - self._read_at < self._fresh:
-            return self._ring
+        kept, age = self._ring, now - self._read_at
+        usable = kept is not None and age < self._fresh + self.KEPT_WITHOUT_ANSWER
+        if kept is not None and usable and (age < self._fresh or now < self._next_try_at):
+            return kept
+        self._next_try_at = now + self.PAUSE
         try:
             return self._reread(now)
-        except Unavailable:
-            if self._ring is None:
-                raise
-            return self._ring
+        except (Unavailable, Misconfigured):
+            if kept is not None and usable:
+                return kept
+            raise
 
     def reread(self, now: int) -> keyring.Ring:
         """Return the ring read anew, because a token names a key that it lacks.

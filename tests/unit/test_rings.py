@@ -1,0 +1,80 @@
+"""The ring that a function works with, when the store is in trouble."""
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from rolegate import keyring
+from rolegate.errors import Misconfigured, Unavailable
+from rolegate.stores import aws
+from rolegate.stores.rings import Rings, RingStore
+
+from tests.conftest import NOW, World, client
+
+SECRET = "REFRESH_KEYS_SECRET"
+
+
+@pytest.fixture
+def silent() -> Iterator[Any]:
+    """Give a client of a store that takes every connection and never answers, and how many it took."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        impatient = aws.BOUNDED.merge(Config(read_timeout=0.05))
+        yield boto3.client("secretsmanager", endpoint_url=url, config=impatient)
+
+
+def rings(world: World) -> Rings:
+    return Rings(RingStore(client("secretsmanager"), world.settings[SECRET]))
+
+
+def go_silent(kept: Rings, silent: Any, world: World) -> None:
+    kept._store = RingStore(silent, world.settings[SECRET])  # noqa: SLF001 - as if the network broke
+
+
+def test_a_store_that_hangs_is_asked_once_in_half_a_minute(world: World, silent: Any, count: list[int]) -> None:
+    kept = rings(world)
+    ring = kept.ring(NOW)
+    go_silent(kept, silent, world)
+    silent.meta.events.register("before-send", lambda **_: count.append(1))
+    for second in range(300, 360):
+        assert kept.ring(NOW + second) == ring
+    assert len(count) == 2 * 2  # two rounds of two tries each
+
+
+def test_an_old_ring_serves_an_hour_without_the_store_and_no_longer(world: World, silent: Any) -> None:
+    kept = rings(world)
+    ring = kept.ring(NOW)
+    go_silent(kept, silent, world)
+    assert kept.ring(NOW + 300 + 3599) == ring
+    with pytest.raises(Unavailable):
+        kept.ring(NOW + 300 + 3600)
+
+
+def test_a_ring_that_an_operator_broke_is_replaced_by_the_last_good_one(world: World) -> None:
+    kept = rings(world)
+    ring = kept.ring(NOW)
+    world.change_ring(SECRET, {"format": 1})
+    assert kept.ring(NOW + 300) == ring
+    with pytest.raises(Misconfigured):
+        kept.ring(NOW + 300 + 3600)
+
+
+def test_a_store_that_came_back_is_heard_at_the_next_try(world: World, silent: Any) -> None:
+    kept = rings(world)
+    ring = kept.ring(NOW)
+    store = kept._store  # noqa: SLF001
+    go_silent(kept, silent, world)
+    assert kept.ring(NOW + 300) == ring
+    kept._store = store  # noqa: SLF001
+    newer = store.update(lambda _: ring._replace(sessions_not_before=7))[0]
+    assert kept.ring(NOW + 329) == ring
+    assert kept.ring(NOW + 330) == newer
+    assert keyring.find(newer, ring.current.kid) == ring.current
+
+
+@pytest.fixture
+def count() -> list[int]:
+    return []
