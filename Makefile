@@ -28,7 +28,7 @@ invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunctio
 	@$(PYTHON) -m local.invoke "$(F)" "$(E)"
 
 test: setup ## Run every test with coverage, or some without (T=tests/unit)
-	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov) $(T)
+	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov --cov-config=pyproject.toml) $(T)
 
 check: format lint types imports template test ## Everything that CI runs: five checks, then every test
 

@@ -141,7 +141,7 @@ class Fault(Enum):
 
 REFUSALS: Mapping[Fault, tuple[int, str]] = {
     Fault.THROTTLED: (400, "ThrottlingException"),
-    Fault.BROKEN: (500, "InternalServerError"),
+    Fault.BROKEN: (500, "UnheardOfFault"),
     Fault.REFUSED: (400, "AccessDeniedException"),
 }
 OUT_OF_REACH = [Fault.THROTTLED, Fault.TIME_OUT, Fault.BROKEN]

@@ -8,6 +8,8 @@ from typing import Any
 import jwt
 import pytest
 from rolegate.errors import Unavailable
+from rolegate.keyring import Ring
+from rolegate.stores.rings import RingStore
 
 from tests.conftest import OUT_OF_REACH, PASSWORD, Fault, Logs, World, claims, client, header, serving
 from tests.functions.test_events import event
@@ -156,6 +158,20 @@ def test_a_move_whose_answer_got_lost_is_a_success(bare_world: World, rotate: Ro
     assert answer is not None
     assert answer["Status"] == "SUCCESS"
     assert published() == kids(bare_world)
+
+
+def test_a_move_whose_answer_got_lost_is_not_made_twice(world: World) -> None:
+    store = RingStore(client("secretsmanager"), world.settings["REFRESH_KEYS_SECRET"])
+    steps: list[Ring] = []
+
+    def step(ring: Ring | None) -> Ring:
+        assert ring is not None
+        steps.append(ring._replace(sessions_not_before=ring.sessions_not_before + 1))
+        return steps[-1]
+
+    world.wire.order("UpdateSecretVersionStage", Fault.ANSWER_LOST)
+    assert store.update(step) == store.read()
+    assert [ring.sessions_not_before for ring in steps] == [1]
 
 
 @pytest.mark.parametrize("secret", SECRETS)

@@ -9,11 +9,23 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped] # it ships no types
 from samtranslator.parser.parser import Parser  # type: ignore[import-untyped] # the same
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped] # the same
 
 SOURCE = Path(__file__).parents[2] / "template.yaml"
+
+
+def parsed(template: str) -> dict[str, Any]:
+    """Read a template as SAM does, without what SAM's reader does to every other reader of YAML in this process."""
+    constructors = dict(yaml.SafeLoader.yaml_constructors)
+    try:
+        return dict(yaml_parse(template))
+    finally:
+        yaml.SafeLoader.yaml_constructors = constructors
+
+
 REGIONS = {  # region: partition, URL suffix
     "us-east-1": ("aws", "amazonaws.com"),
     "us-gov-west-1": ("aws-us-gov", "amazonaws.com"),
@@ -29,7 +41,7 @@ class Stack:
     """
 
     def __init__(self, region: str = "us-east-1", **parameters: str) -> None:
-        source = yaml_parse(SOURCE.read_text())
+        source = parsed(SOURCE.read_text())
         for resource in source["Resources"].values():
             for key in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
                 resource["Properties"][key] = "s3://bucket/built"  # where `sam deploy` puts it
@@ -162,7 +174,7 @@ def written() -> str:
 @pytest.fixture(scope="session")
 def source() -> dict[str, Any]:
     """Read the template as it is written."""
-    template: dict[str, Any] = yaml_parse(SOURCE.read_text())
+    template: dict[str, Any] = parsed(SOURCE.read_text())
     return template
 
 

@@ -8,7 +8,20 @@ import jwt
 import pytest
 from rolegate.model import Caller
 
-from tests.conftest import LAPTOP, NOW, OUT_OF_REACH, PHONE, Answer, Fault, Logs, World, claims, client, header
+from tests.conftest import (
+    LAPTOP,
+    NOW,
+    OUT_OF_REACH,
+    PHONE,
+    Answer,
+    Fault,
+    Logs,
+    World,
+    claims,
+    client,
+    header,
+    rest_event,
+)
 
 DAY = 86_400
 WEEK, MONTH = 7 * DAY, 30 * DAY
@@ -568,6 +581,19 @@ def test_an_unknown_key_is_no_refusal_while_the_ring_cannot_be_read(world: World
     world.wire.order("GetSecretValue", fault, fault)
     assert unavailable(world.refresh(strange))
     assert world.refresh(strange).status == 200
+
+
+def test_a_successor_whose_key_is_newer_than_our_ring_has_it_read_again(world: World, first: str) -> None:
+    world.refresh(world.login()["refresh_token"])
+    ring = world.ring("REFRESH_KEYS_SECRET")
+    fresh = {**ring["current"], "kid": "newer", "secret": ring["current"]["secret"][::-1]}
+    world.change_ring("REFRESH_KEYS_SECRET", {**ring, "current": fresh, "retired": [ring["current"]]})
+    ours = world.handler("refresh")
+    world.restart("refresh")
+    live = token(world.refresh(first))
+    assert header(live)["kid"] == "newer"
+    answer = ours(rest_event("/refresh", json.dumps({"refresh_token": first})), None)
+    assert (answer["statusCode"], json.loads(answer["body"])["refresh_token"]) == (200, live)
 
 
 def test_a_successor_whose_key_was_thrown_away_is_revoked(world: World, first: str) -> None:
