@@ -12,6 +12,7 @@ from tests.conftest import (
     LAPTOP,
     NOW,
     OUT_OF_REACH,
+    PASSWORD,
     PHONE,
     Answer,
     Fault,
@@ -677,6 +678,14 @@ def test_a_missing_permission_is_our_fault_and_told_to_no_client(world: World, f
     world.wire.order("UpdateItem", Fault.REFUSED)
     assert world.refresh(first).problem == (500, "internal", "The service met an error it did not expect.")
     assert logs.events("failure")[0]["error"] == "ClientError"
+
+
+def test_a_role_that_the_hierarchy_lost_is_our_fault_and_changes_nothing(world: World, first: str) -> None:
+    world.change_user(role="owner")
+    before = world.stored()
+    assert world.refresh(first).problem[:2] == (500, "internal")
+    assert world.post("login", {"username": "alice", "password": PASSWORD}).problem[:2] == (500, "internal")
+    assert world.stored() == before
 
 
 # What happens meanwhile

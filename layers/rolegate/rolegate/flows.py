@@ -56,6 +56,7 @@ def login(name: str, password: str, audience: str | None, caller: Caller, world:
         world.audit("login_refused", user_id=user.user_id if user else None, **caller._asdict())
         raise errors.InvalidCredentials
     signing, sealing = world.signing_keys.ring(now).current, world.refresh_keys.ring(now).current
+    world.issuer.roles.level(user.role)  # before the write: what fails here has changed nothing
     session = sessions.start(
         user, audience, caller, sealing.kid, world.policy.token_lifetime, world.session_lifetime, now
     )
