@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from rolegate.model import Caller
@@ -22,6 +22,8 @@ TABLET = Caller(PHONE.source_ip, "ExampleApp/1.4 (iPad; iPadOS 19.1)")
 CALLERS = [PHONE, TABLET, LAPTOP]
 NUMBERS = itertools.count()
 
+# Without Phase.shrink: finding the shortest history takes minutes; add it when one is found that breaks a promise.
+PLAYED = settings(max_examples=25, stateful_step_count=40, phases=[Phase.generate])
 WAITS = st.sampled_from([0, 0, 31, 32, 33, 60, 900, 900, 6 * 3600, DAY - 1])
 WHICH = st.sampled_from([0, 0, 0, 1])
 SELDOM = st.sampled_from([True, False, False, False])
@@ -233,4 +235,4 @@ def test_every_history_keeps_the_promises() -> None:
         class Played(Histories):
             stack = world
 
-        run_state_machine_as_test(Played, settings=settings(max_examples=25, stateful_step_count=40))
+        run_state_machine_as_test(Played, settings=PLAYED)
