@@ -6,17 +6,20 @@ PYTHON = $(BIN)/python
 
 unexport PYTHONDONTWRITEBYTECODE
 export SAM_CLI_TELEMETRY = 0
+# What listens on this machine is no business of a company's proxy.
+export no_proxy := 127.0.0.1,localhost,$(no_proxy)
+export NO_PROXY := $(no_proxy)
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: export STARTED := $(shell date +%s)
 run: setup ## Run the whole stack on this machine until Ctrl-C (PORT=8000)
-	@$(PYTHON) -m local.stack run --port $(PORT)
+	@$(PYTHON) -m local.stack run --port "$(PORT)"
 
 up: export STARTED := $(shell date +%s)
 up: setup ## The same in the background; brings a running one up to date
-	@$(PYTHON) -m local.stack up --port $(PORT)
+	@$(PYTHON) -m local.stack up --port "$(PORT)"
 
 down: setup ## Stop what up left running
 	@$(PYTHON) -m local.stack down

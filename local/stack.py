@@ -137,11 +137,18 @@ def refuse_second(home: Home) -> None:
         raise Failure(f"The local stack is already up at {server.url}. Use it, or stop it first: make down")
 
 
+def port_number(text: str) -> int:
+    """Read a port; it comes from `make run PORT=...`."""
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:  # noqa: PLR2004 - what a port is
+        raise Failure("PORT must be a number from 1 to 65535: make run PORT=8001")
+    return int(text)
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="local.stack", description="Run the whole stack on this machine.")
     parser.add_argument("command", choices=["run", "up", "down"])
-    parser.add_argument("--port", type=int, default=8000, help="of the stable address (default: 8000)")
+    parser.add_argument("--port", type=port_number, default=8000, help="of the stable address (default: 8000)")
     parser.add_argument("--folder", type=Path, default=Home.path, help="where it keeps its things (default: .local)")
     arguments = parser.parse_args()
     end_on_signals()
