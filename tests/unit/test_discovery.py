@@ -19,16 +19,25 @@ def test_the_key_set_is_given_as_it_was_published(jwks: str) -> None:
     assert discovery.document("jwks.json", ISSUER, jwks) == jwks
 
 
-@pytest.mark.parametrize("name", ["openid-configuration", "oauth-authorization-server"])
-def test_what_is_said_of_the_issuer_is_true(name: str, jwks: str) -> None:
-    """Neither document names an endpoint or a grant that is not there yet."""
-    assert json.loads(discovery.document(name, ISSUER, jwks)) == {
+def test_what_openid_connect_s_verifiers_are_told_is_true(jwks: str) -> None:
+    """No endpoint is named that is not there yet."""
+    assert json.loads(discovery.document("openid-configuration", ISSUER, jwks)) == {
         "issuer": "https://auth.example.com",
         "jwks_uri": "https://auth.example.com/.well-known/jwks.json",
         "response_types_supported": [],
         "grant_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "RS256"],
+    }
+
+
+def test_what_oauth_s_clients_are_told_is_true_and_speaks_of_no_id_token(jwks: str) -> None:
+    """An absent `grant_types_supported` would mean two grants (RFC 8414, section 2), so it is there, and empty."""
+    assert json.loads(discovery.document("oauth-authorization-server", ISSUER, jwks)) == {
+        "issuer": "https://auth.example.com",
+        "jwks_uri": "https://auth.example.com/.well-known/jwks.json",
+        "response_types_supported": [],
+        "grant_types_supported": [],
     }
 
 
@@ -58,6 +67,14 @@ def test_what_was_read_is_kept_for_30_seconds() -> None:
     assert published.at(NOW + 29) == "first"
     assert store.reads == 1
     assert published.at(NOW + 30) == "second"
+
+
+def test_a_clock_that_was_set_back_keeps_no_document_alive() -> None:
+    store = Store()
+    published = discovery.Published(store)
+    published.at(NOW)
+    store.document = "second"
+    assert published.at(NOW - 10_000) == "second"
 
 
 def test_a_withdrawn_key_is_gone_everywhere_within_7_minutes() -> None:

@@ -109,7 +109,7 @@ def test_a_remembered_token_ends_when_it_ends(world: Gate, token: str, leeway: i
     world = world._replace(leeway=leeway)
     for second in (0, LIFETIME - 1, LIFETIME + leeway - 1):
         assert allowed(token, world, NOW + second)
-    assert token in world.key_sets.current(NOW).verified
+    assert token in world.key_sets.current(NOW + LIFETIME + leeway - 1).verified
     assert gate.authorize(token, world, NOW + LIFETIME + leeway) is None
 
 
@@ -139,6 +139,28 @@ def test_a_token_whose_key_was_withdrawn_is_forgotten(
 
 
 # --- keys that come and go
+
+
+def test_one_request_asks_a_silent_issuer_once(world: Gate, issuer: Issuer, token: str) -> None:
+    world.key_sets.current(NOW)
+    issuer.silent = True
+    assert allowed(token, world, NOW + 300)
+    assert issuer.asked == 2
+
+
+def test_a_key_that_was_published_before_it_signs_needs_no_answer_of_the_issuer(
+    world: Gate, issuer: Issuer, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
+) -> None:
+    issuer.published = (keys["EdDSA"], keys["ES256"])
+    world.key_sets.current(NOW)
+    issuer.silent = True
+    stray = mint.access_token(alice, session, keys["RS256"], NOW)
+    for second in range(30, 91):
+        with pytest.raises(Unavailable):
+            gate.authorize(stray, world, NOW + second)
+        for alg in ("EdDSA", "ES256"):
+            assert allowed(mint.access_token(alice, session, keys[alg], NOW), world, NOW + second)
+    assert issuer.asked == 1 + 3
 
 
 def test_a_new_key_is_picked_up_from_the_first_token_that_names_it(
@@ -174,8 +196,11 @@ def test_a_key_that_a_silent_issuer_may_know_is_an_error_too(
 ) -> None:
     world.key_sets.current(NOW)
     issuer.silent = True
-    with pytest.raises(Unavailable):
-        gate.authorize(mint.access_token(alice, session, keys["ES256"], NOW), world, NOW + 30)
+    unknown = mint.access_token(alice, session, keys["ES256"], NOW)
+    for second in (30, 31, 59):  # asked once, and answered in none of them
+        with pytest.raises(Unavailable):
+            gate.authorize(unknown, world, NOW + second)
+    assert issuer.asked == 2
 
 
 def test_known_keys_serve_through_an_outage_of_an_hour(

@@ -46,9 +46,24 @@ def issuer(keys: Mapping[str, keyring.Key]) -> Issuer:
     return Issuer(keys["EdDSA"])
 
 
+class Stopwatch:
+    """Shows the seconds that it is told."""
+
+    def __init__(self) -> None:
+        self.shows = 0.0
+
+    def __call__(self) -> float:
+        return self.shows
+
+
 @pytest.fixture
-def sets(issuer: Issuer) -> KeySets:
-    return KeySets(issuer, FRESH)
+def stopwatch() -> Stopwatch:
+    return Stopwatch()
+
+
+@pytest.fixture
+def sets(issuer: Issuer, stopwatch: Stopwatch) -> KeySets:
+    return KeySets(issuer, FRESH, stopwatch)
 
 
 # --- how long a set is used
@@ -138,13 +153,46 @@ def test_after_an_outage_longer_than_an_hour_the_first_answer_ends_it(sets: KeyS
     assert sets.current(NOW + FRESH + 4002).keys
 
 
-def test_without_any_keys_there_is_an_error_and_the_next_caller_asks_at_once(sets: KeySets, issuer: Issuer) -> None:
-    answer, issuer.answer = issuer.answer, None
-    with pytest.raises(Unavailable) as error:
-        sets.current(NOW)
-    assert (error.value.code, error.value.retry_after) == ("unavailable", 1)
+@pytest.mark.parametrize("trouble", [None, Document(b"<html>", None), Document(None, None)])
+def test_without_any_keys_there_is_an_error_and_who_retries_when_told_to_asks_anew(
+    sets: KeySets, issuer: Issuer, trouble: Document | None
+) -> None:
+    answer, issuer.answer = issuer.answer, trouble
+    for _ in range(20):
+        with pytest.raises(Unavailable) as error:
+            sets.current(NOW)
+        assert (error.value.code, error.value.retry_after) == ("unavailable", 1)
+    assert len(issuer.asked) == 1
     issuer.answer = answer
-    assert sets.current(NOW).keys
+    assert sets.current(NOW + 1).keys
+
+
+@pytest.mark.parametrize("age", [None, FRESH + 3600])
+def test_an_issuer_that_hangs_costs_those_without_keys_at_most_half_of_their_time(
+    issuer: Issuer, stopwatch: Stopwatch, age: int | None
+) -> None:
+    """Otherwise every request would wait for the whole time-out, and take a place of the account's concurrency."""
+    hangs = False
+
+    def fetch(etag: str | None) -> Document:
+        stopwatch.shows += 6 if hangs else 0
+        return issuer(etag)
+
+    sets = KeySets(fetch, FRESH, stopwatch)
+    began = NOW
+    if age is not None:
+        sets.current(NOW)
+        began += age
+    answer, issuer.answer, hangs = issuer.answer, None, True
+    issuer.asked.clear()
+    for second in range(6, 13):
+        with pytest.raises(Unavailable):
+            sets.current(began)  # its answer comes six seconds later
+        with pytest.raises(Unavailable):
+            sets.current(began + second)
+    assert len(issuer.asked) == 1
+    issuer.answer = answer
+    assert sets.current(began + 13).keys
 
 
 def test_not_modified_is_no_answer_to_somebody_without_keys(sets: KeySets, issuer: Issuer) -> None:
@@ -171,13 +219,61 @@ def test_an_unknown_key_has_the_set_fetched_anew_at_most_once_in_30_seconds(
     assert sets.after_unknown_key(NOW + 60) is not None
 
 
-def test_a_fetch_that_failed_counts_too(sets: KeySets, issuer: Issuer) -> None:
+@pytest.mark.parametrize("silence", [None, Document(b"<html>", None)])
+def test_a_fetch_that_failed_counts_too_and_tells_nobody_that_a_key_is_not_there(
+    sets: KeySets, issuer: Issuer, silence: Document | None
+) -> None:
     first = sets.current(NOW)
+    issuer.answer = silence
+    for second in range(30, 60):
+        with pytest.raises(Unavailable):  # the issuer may know that key: no answer is no "no"
+            sets.after_unknown_key(NOW + second)
+        assert sets.current(NOW + second) is first
+    assert len(issuer.asked) == 2
+
+
+def test_who_learned_a_moment_ago_that_the_issuer_is_silent_does_not_ask_for_an_unknown_key(
+    sets: KeySets, issuer: Issuer
+) -> None:
+    first = sets.current(NOW)
+    answer, issuer.answer = issuer.answer, None
+    assert sets.current(NOW + FRESH) is first
+    with pytest.raises(Unavailable):
+        sets.after_unknown_key(NOW + FRESH)
+    assert len(issuer.asked) == 2
+    issuer.answer = answer
+    assert sets.current(NOW + FRESH + 30).keys.keys() == first.keys.keys()
+    assert sets.after_unknown_key(NOW + FRESH + 30) is None
+
+
+# --- a clock that is set
+
+
+@pytest.mark.parametrize("back", [2, 10_000_000])
+def test_a_clock_that_was_set_back_keeps_no_key_alive(sets: KeySets, issuer: Issuer, back: int) -> None:
+    first = sets.current(NOW)
+    answer, issuer.answer = issuer.answer, None
+    with pytest.raises(Unavailable):
+        sets.current(NOW - back)
+    assert sets.current(NOW) is first
+    issuer.answer = answer
+    renewed = sets.current(NOW - back + 1)
+    assert renewed is not first
+    assert sets.current(NOW - back + FRESH) is renewed
     issuer.answer = None
-    with pytest.raises(Unavailable):  # the issuer may know that key: no answer is no "no"
-        sets.after_unknown_key(NOW + 30)
-    assert sets.after_unknown_key(NOW + 59) is None
-    assert sets.current(NOW + 59) is first
+    with pytest.raises(Unavailable):
+        sets.current(NOW - back + 1 + FRESH + 3600)
+
+
+def test_a_clock_that_was_set_back_lets_an_unknown_key_be_asked_for(
+    sets: KeySets, issuer: Issuer, keys: Mapping[str, keyring.Key]
+) -> None:
+    sets.current(NOW)
+    issuer.answer = Document(document(keys["ES256"]), None)
+    renewed = sets.after_unknown_key(NOW - 10_000)
+    assert renewed is not None
+    assert renewed.keys.keys() == {keys["ES256"].kid}
+    assert sets.after_unknown_key(NOW - 9_971) is None
 
 
 # --- what the issuer says
@@ -252,6 +348,7 @@ class Server:
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.answers: list[bytes | Serve] = []
         self.requests: list[bytes] = []
+        self._requested = threading.Semaphore(0)
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -262,6 +359,11 @@ class Server:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()
+
+    def wait_for(self, requests: int) -> None:
+        """Wait for the next so many: who asked may be gone before this machine gets round to it."""
+        for _ in range(requests):
+            assert self._requested.acquire(timeout=60)
 
     def _serve(self) -> None:
         while True:
@@ -277,6 +379,7 @@ class Server:
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             self.requests.append(connection.recv(65_536))
+            self._requested.release()
             answer = self.answers.pop(0)
             if callable(answer):
                 answer(connection)
@@ -330,6 +433,12 @@ def test_not_modified_needs_no_body(server: Server) -> None:
     assert b'\r\nIf-None-Match: "v1"\r\n' in server.requests[0]
 
 
+def test_not_modified_is_no_answer_to_who_named_no_etag(server: Server) -> None:
+    server.answers = [response("304 Not Modified")] * 2
+    with pytest.raises(Unavailable):
+        fetch(server)
+
+
 @pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent"])
 def test_a_redirect_is_not_followed(server: Server, status: str) -> None:
     there = f"Location: http://127.0.0.1:{server.port}/elsewhere"
@@ -347,7 +456,17 @@ def test_any_other_status_is_no_answer(server: Server, status: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [response("503 Service Unavailable"), response("302 Found"), b"", b"gibberish\r\n\r\n"]
+    "failure",
+    [
+        response("503 Service Unavailable"),
+        response("302 Found"),
+        b"",
+        b"gibberish\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+    ],
 )
 def test_one_failure_is_tried_again(server: Server, failure: bytes) -> None:
     server.answers = [failure, response("200 OK", b"{}")]
@@ -377,9 +496,10 @@ def test_64_kib_are_read_and_not_a_byte_more(server: Server) -> None:
         fetch(server)
 
 
-def test_an_endless_answer_is_cut_off(server: Server) -> None:
+@pytest.mark.parametrize("first_words", [b"\r\n", b"Transfer-Encoding: chunked\r\n\r\n-1\r\n"])
+def test_an_endless_answer_is_cut_off(server: Server, first_words: bytes) -> None:
     def pour(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + first_words)
         while True:
             connection.sendall(b" " * 65_536)
 
@@ -394,16 +514,43 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("first_words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{"])
-def test_a_silent_server_is_not_waited_for(server: Server, first_words: bytes) -> None:
+@pytest.mark.parametrize(
+    ("scheme", "first_words"),
+    [("http", b""), ("http", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{"), ("https", b"")],
+)
+def test_a_silent_server_is_not_waited_for(server: Server, scheme: str, first_words: bytes) -> None:
     def fall_silent(connection: socket.socket) -> None:
         connection.sendall(first_words)
-        connection.recv(1)  # until the other side gives up
+        while connection.recv(65_536):
+            pass  # until the other side gives up
 
     server.answers = [fall_silent, fall_silent]
     with pytest.raises(Unavailable):
-        fetch(server)
-    assert len(server.requests) == 2
+        jwks.fetcher(f"{scheme}://127.0.0.1:{server.port}")(None)
+    server.wait_for(2)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_name_that_does_not_resolve_is_not_waited_for_and_nothing_is_asked_when_it_does(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def resolve_late(*what: Any) -> Any:
+        given_up.wait()
+        return resolve(*what)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_late)
+    server.answers = [b"", b""]
+    try:
+        with pytest.raises(Unavailable):
+            fetch(server)
+        assert server.requests == []
+    finally:
+        given_up.set()
+    server.wait_for(2)
+    assert server.requests == [b"", b""]
 
 
 DRIPS = {
@@ -436,7 +583,7 @@ def test_a_server_that_says_a_little_now_and_then_is_not_waited_for_either(
     server.answers = [drip, drip]
     with pytest.raises(Unavailable):
         fetch(server)
-    assert len(server.requests) == 2
+    server.wait_for(2)
 
 
 def test_an_address_that_refuses_is_passed_over_for_the_next(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

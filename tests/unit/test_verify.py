@@ -633,6 +633,8 @@ def test_a_key_meant_for_what_we_do_with_it_is_taken(jwk: Mapping[str, str]) -> 
         {"alg": "none"},
         {"alg": None},
         {"d": "AQAB"},
+        {"p": "AQAB"},
+        {"dq": "AQAB"},
         {"k": "AQAB"},
     ],
     ids=str,

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from rolegate import policy, verify
-from rolegate.jwks import KeySets
+from rolegate.jwks import KeySet, KeySets
 from rolegate.model import Claims
 from rolegate.roles import Roles
 
@@ -25,14 +25,13 @@ def authorize(token: str, world: Gate, now: int) -> policy.Decision | None:
     claims = keys.verified.get(token)
     if claims is None or claims["exp"] + world.leeway <= now:
         try:
-            claims = _claims(token, world, now)
+            claims = _claims(token, keys, world, now)
         except verify.Refused:
             return None
     return policy.decide(claims, world.minimum, world.roles)
 
 
-def _claims(token: str, world: Gate, now: int) -> Claims:
-    keys = world.key_sets.current(now)
+def _claims(token: str, keys: KeySet, world: Gate, now: int) -> Claims:
     try:
         claims = verify.access_token(token, keys.keys, world.issuer, world.audience, world.leeway, now)
     except verify.UnknownKey:

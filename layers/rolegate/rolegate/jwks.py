@@ -5,8 +5,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import NamedTuple, Self
+from contextlib import closing, suppress
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from rolegate import strictjson, verify
@@ -14,7 +14,7 @@ from rolegate.errors import Misconfigured, Unavailable
 from rolegate.model import Claims
 
 PATH = "/.well-known/jwks.json"
-TIMEOUT = 3  # seconds that a whole try may take; one retry
+TIMEOUT = 3.0  # seconds that a whole try may take; one retry
 LARGEST = 65_536  # bytes
 KEPT_WITHOUT_ANSWER = 3600  # seconds beyond its freshness that a set serves while the issuer does not answer
 PAUSE = 30  # seconds between two fetches that an unknown `kid` or a silent issuer asks for
@@ -26,6 +26,9 @@ class Document(NamedTuple):
 
     body: bytes | None
     etag: str | None
+
+
+Fetch = Callable[[str | None], Document]
 
 
 class KeySet(NamedTuple):
@@ -43,43 +46,64 @@ class KeySet(NamedTuple):
 
 
 class KeySets:
-    """Hand out the issuer's current key set. `fetch` brings the document, given the ETag of the last one."""
+    """Hand out the issuer's current key set. `fetch` brings the document, given the ETag of the last one.
 
-    def __init__(self, fetch: Callable[[str | None], Document], fresh_seconds: int) -> None:
+    `clock` measures in seconds how long that takes.
+    """
+
+    def __init__(self, fetch: Fetch, fresh_seconds: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch
         self._fresh = fresh_seconds
+        self._clock = clock
         self._set: KeySet | None = None
         self._answered_at = 0
-        self._next_fetch_at = 0
+        self._asked_at = 0
+        self._rest = 0
 
     def current(self, now: int) -> KeySet:
         """Return the key set to verify with; raises `Unavailable` when there is none that may still be used."""
-        kept = self._set
-        if kept is None:
-            return self._fetched(now)
         age = now - self._answered_at
-        if age < self._fresh or (age < self._fresh + KEPT_WITHOUT_ANSWER and now < self._next_fetch_at):
+        # Below 0 the clock was set back, and nobody knows how old the keys are: they may not be used.
+        kept = self._set if 0 <= age < self._fresh + KEPT_WITHOUT_ANSWER else None
+        if kept is not None and (age < self._fresh or self._asked_within(PAUSE, now)):
             return kept
+        if kept is None and self._asked_within(self._rest, now):
+            raise Unavailable
         try:
             return self._fetched(now)
         except Unavailable:
-            if age < self._fresh + KEPT_WITHOUT_ANSWER:
-                return kept
-            raise
+            if kept is None:
+                raise
+            return kept
 
     def after_unknown_key(self, now: int) -> KeySet | None:
-        """Return a key set fetched anew because a token names an unknown key, or None while that may not happen yet."""
-        return None if now < self._next_fetch_at else self._fetched(now)
+        """Return a key set fetched anew because a token names an unknown key, or None while that may not happen yet.
+
+        Raises `Unavailable` when the issuer does not say whether the key is its own: no answer is no "no".
+        """
+        if not self._asked_within(PAUSE, now):
+            return self._fetched(now)
+        if self._answered_at != self._asked_at:
+            raise Unavailable
+        return None
+
+    def _asked_within(self, seconds: int, now: int) -> bool:
+        return 0 <= now - self._asked_at < seconds
 
     def _fetched(self, now: int) -> KeySet:
-        self._next_fetch_at = now + PAUSE
-        document = self._fetch(self._set.etag if self._set else None)
-        if document.body is None and self._set is None:
-            raise Unavailable
-        if document.body is not None:
-            self._set = KeySet(parse(document.body), document.etag, {})
+        self._asked_at = now
+        began = self._clock()
+        try:
+            document = self._fetch(self._set.etag if self._set else None)
+            if document.body is not None:
+                self._set = KeySet(parse(document.body), document.etag, {})
+        finally:
+            # Without keys, a hanging issuer would hold every request for both time-outs, and so fill the account's
+            # concurrency: wait for it half of the time at most, and ask at most once a second.
+            self._rest = 1 + 2 * int(self._clock() - began)
+        if self._set is None:
+            raise Unavailable  # "not modified" tells nothing to somebody without keys
         self._answered_at = now
-        assert self._set is not None  # noqa: S101 - for the type checker
         return self._set
 
 
@@ -105,7 +129,7 @@ def _usable(jwk: Claims) -> verify.Key | None:
         return None
 
 
-def fetcher(issuer: str) -> Callable[[str | None], Document]:
+def fetcher(issuer: str) -> Fetch:
     """Return what fetches the issuer's key set: two tries, no redirects, bounded in time and size.
 
     Raises `Misconfigured` for an issuer that is not https, loopback excepted.
@@ -130,70 +154,51 @@ def fetcher(issuer: str) -> Callable[[str | None], Document]:
 
 
 def _get(scheme: str, netloc: str, etag: str | None) -> Document:
-    """Ask once. All of it, from the connection to the last byte, ends within `TIMEOUT`, however slowly bytes drip."""
-    deadline = time.monotonic() + TIMEOUT
+    """Ask once. All of it, from the name's resolution to the last byte, ends within `TIMEOUT`, however it is spent.
+
+    In a thread that is left behind then: a resolution knows no time-out, and a socket's is for each read anew.
+    """
     make = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
     connection = make(netloc, timeout=TIMEOUT)
-    with _Line(deadline) as line:
-        connection._create_connection = line.connect  # type: ignore[attr-defined] # noqa: SLF001 - http.client's one hook
+    deadline = time.monotonic() + TIMEOUT
+    lines: list[socket.socket] = []
+    outcomes: list[Document | Exception] = []
+
+    def ask() -> None:
         try:
-            connection.request("GET", PATH, headers={"If-None-Match": etag} if etag else {})
-            return _document(connection.getresponse(), deadline, etag)
-        finally:
-            connection.close()
+            with closing(connection):
+                connection.connect()
+                lines.append(connection.sock)
+                if time.monotonic() >= deadline:  # nobody waits any more, nor will cut this line
+                    return
+                connection.request("GET", PATH, headers={"If-None-Match": etag} if etag else {})
+                with connection.getresponse() as response:
+                    outcomes.append(_document(response, etag))
+        except Exception as error:  # noqa: BLE001 - raised below, in the thread that waits
+            outcomes.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    outcome = outcomes[0] if outcomes else TimeoutError("too slow")
+    for line in lines:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)  # what drips on would keep the thread for ever
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
-def _document(response: http.client.HTTPResponse, deadline: float, etag: str | None) -> Document:
-    if response.status == http.client.NOT_MODIFIED:
+def _document(response: http.client.HTTPResponse, etag: str | None) -> Document:
+    if response.status == http.client.NOT_MODIFIED and etag:
         return Document(None, etag)
     if response.status != http.client.OK:
         raise http.client.HTTPException(f"status {response.status}")
     body = b""
-    while chunk := response.read1(LARGEST):
-        body += chunk
-        if len(body) > LARGEST:
-            raise http.client.HTTPException("too large")
-    if time.monotonic() >= deadline:  # what was cut off looks like an end
-        raise http.client.HTTPException("too slow")
+    while len(body) <= LARGEST and (more := response.read1(LARGEST)):  # `read` believes a chunk of -1 bytes
+        body += more
+    if len(body) > LARGEST:
+        raise http.client.HTTPException("too large")
+    if response.length:
+        raise http.client.HTTPException("cut off")
     return Document(body, response.headers.get("ETag"))
-
-
-class _Line:
-    """A connection that is cut at its deadline, whatever is going on: a socket's own time-out is for each read anew."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._watch = threading.Timer(max(0, deadline - time.monotonic()), self._cut)
-        self._watch.daemon = True
-        self._socket: socket.socket | None = None
-
-    def __enter__(self) -> Self:
-        self._watch.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._watch.cancel()
-        if self._socket is not None:
-            self._socket.close()
-
-    def connect(self, address: tuple[str, int], *_: object) -> socket.socket:
-        """Connect to the first address that answers; all of them share the one deadline."""
-        failure = OSError("no address")
-        for family, kind, protocol, _name, where in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
-            connected = socket.socket(family, kind, protocol)
-            try:
-                connected.settimeout(max(0.001, self._deadline - time.monotonic()))
-                connected.connect(where)
-            except OSError as error:
-                connected.close()
-                failure = error
-            else:
-                connected.settimeout(TIMEOUT)
-                self._socket = connected.dup()  # TLS takes the first one away
-                return connected
-        raise failure
-
-    def _cut(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ from rolegate.model import Claims, Presented, RefreshToken
 ACCESS, REFRESH = "at+jwt", "rt+jwt"
 CLOCK_LEEWAY = 30  # seconds that two hosts' clocks may differ, for `iat` and `nbf`
 _LONGEST = 8192  # characters; API Gateway lets no longer header through
+_SECRET = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})  # members of private and symmetric keys (RFC 7518)
 _LAST_DATE = 253_402_300_799  # the end of the year 9999
 
 
@@ -27,7 +28,11 @@ class Expired(Refused):
 
 
 class UnknownKey(Refused):
-    """The token names a key that is not in the set."""
+    """The token names a key that is not in the set: `kid`, which is whatever the client wrote."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("kid")
+        self.kid = kid
 
 
 class Key(NamedTuple):
@@ -51,7 +56,7 @@ def public_key(jwk: Claims) -> Key:
     RSA key of 2048 bits or more, a P-256 or an Ed25519 key, public, meant for signatures (`use`, `key_ops`) and for the
     one algorithm that we use it with (`alg`).
     """
-    if "d" in jwk or "k" in jwk:
+    if jwk.keys() & _SECRET:
         raise ValueError("a private key in a public place")
     make, alg = _MAKERS.get((jwk.get("kty"), jwk.get("crv")), (None, ""))
     if make is None or jwk.get("alg", alg) != alg:
@@ -158,7 +163,7 @@ def _signed(token: str, typ: str, keys: Mapping[str, Key], issuer: str, audience
     _strings(header, "kid", "alg")
     key = keys.get(header["kid"])
     if key is None:
-        raise UnknownKey("kid")
+        raise UnknownKey(header["kid"])
     if header["alg"] != key.alg or not key.fits(signature, f"{head}.{body}".encode()):
         raise Refused("signature")
     claims = _json(body)
