@@ -11,7 +11,7 @@ export no_proxy := 127.0.0.1,localhost,$(no_proxy)
 export NO_PROXY := $(no_proxy)
 
 help: ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: export STARTED := $(shell date +%s)
 run: setup ## Run the whole stack on this machine until Ctrl-C (PORT=8000)
@@ -27,10 +27,13 @@ down: setup ## Stop what up left running
 demo: setup ## Tell the whole story against the running stack, a line a request
 	@$(PYTHON) -m local.demo
 
+rotate-keys: setup ## Have the local stack's next keys sign from now on, or drop leaked ones (COMPROMISED=signing)
+	@$(BIN)/rolegate keys rotate $(if $(COMPROMISED),--compromised "$(COMPROMISED)")
+
 invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunction E=events/login.json)
 	@$(PYTHON) -m local.invoke "$(F)" "$(E)"
 
-test: setup ## Run every test with coverage, or some without (T=tests/unit)
+test: test-setup ## Run every test with coverage, or some without (T=tests/unit)
 	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov --cov-config=pyproject.toml) $(T)
 
 check: format lint types imports template test ## Everything that CI runs: five checks, then every test
@@ -64,5 +67,8 @@ deploy: setup ## Build, and deploy to your AWS account; asks for what it needs
 setup:
 	@local/setup
 
-.PHONY: help run up down demo invoke test check format lint types imports template bench build deploy setup
+test-setup: setup
+	@local/setup tests
+
+.PHONY: help run up down demo rotate-keys invoke test check format lint types imports template bench build deploy setup test-setup
 .DEFAULT_GOAL = help

@@ -4,7 +4,6 @@ Cold is a whole environment under AWS's Runtime Interface Emulator, from nothing
 keys included on both sides. Warm is one process that has its keys.
 """
 
-import functools
 import http.server
 import json
 import shutil
@@ -53,7 +52,7 @@ class Subject(NamedTuple):
 def subject() -> Iterator[Subject]:
     """Serve an issuer's keys until the block ends."""
     now = int(time.time())
-    ring = keyring.kept(None, now, 1, 1, functools.partial(keyring.generate, "RS256"))
+    ring = keyring.kept(None, keyring.Rule("RS256", 1, 1, keyring.generate), now)
     document = keyring.jwks(ring).encode()
 
     class Documents(http.server.BaseHTTPRequestHandler):

@@ -13,8 +13,8 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.services import apigateway_v1 as rest
-from ministack.services import dynamodb
-from ministack.services.cloudformation.provisioners import _RESOURCE_HANDLERS as RESOURCES
+from ministack.services import dynamodb, secretsmanager
+from ministack.services.cloudformation import provisioners
 
 type Function = Callable[..., Any]
 
@@ -114,6 +114,33 @@ def keep_table_settings(create: Function) -> Function:
     return created
 
 
+def move_labels(put: Function) -> Function:
+    """Take a new secret version's staging labels away from the others: the local AWS lets several have the same one."""
+
+    def moved(data: dict[str, Any]) -> Any:
+        answer = put(data)
+        _, secret = secretsmanager._resolve(data.get("SecretId"))
+        for name, version in (secret or {"Versions": {}})["Versions"].items():
+            if answer[0] < 400 and name != data.get("ClientRequestToken"):  # noqa: PLR2004 - HTTP's errors
+                version["Stages"] = [label for label in version["Stages"] if label not in data.get("VersionStages", ())]
+        return answer
+
+    return moved
+
+
+def take_formulas(record: Function) -> Function:
+    """Make an alarm on a formula one on the metric in it: the local AWS takes no formula, and no alarm rings here."""
+
+    def recorded(name: str, properties: dict[str, Any]) -> Any:
+        for query in properties.get("Metrics", ()):
+            if statistic := query.get("MetricStat"):
+                plain = {"Period": statistic["Period"], "Statistic": statistic["Stat"], **statistic["Metric"]}
+                properties = {**properties, **plain, "Metrics": None}
+        return record(name, properties)
+
+    return recorded
+
+
 def keep_worker_after_exception(invoke: Function) -> Function:
     """Keep an environment whose handler raised, as Lambda does: the local AWS ends it, and pays a start each time."""
 
@@ -156,5 +183,7 @@ def apply() -> None:
     wrap(lambda_runtime.Worker, "invoke", keep_worker_after_exception)
     wrap(lambda_runtime.Worker, "invoke", show_logs)
     lambda_runtime._PYTHON_WORKER_SCRIPT = report_exceptions_as_answers(lambda_runtime._PYTHON_WORKER_SCRIPT)
-    tables = RESOURCES["AWS::DynamoDB::Table"]
+    wrap(secretsmanager, "_put_secret_value", move_labels)
+    wrap(provisioners, "_cw_metric_alarm_record", take_formulas)
+    tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
     tables["create"] = keep_table_settings(tables["create"])

@@ -52,14 +52,16 @@ hypothesis.settings.load_profile("repeatable")
 ENVIRONMENT: Mapping[str, str] = {
     "register": "USERS_TABLE REGISTRATION BCRYPT_COST ALLOWED_ORIGIN",
     "login": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT "
-    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN",
+    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN KEY_RING_SECONDS",
     "refresh": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT "
-    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS REFRESH_GRACE_SECONDS ROTATIONS_PER_LATE_RETRY ALLOWED_ORIGIN",
-    "logout": "SESSIONS_TABLE REFRESH_KEYS_SECRET ISSUER REFRESH_GRACE_SECONDS ALLOWED_ORIGIN",
+    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS REFRESH_GRACE_SECONDS ROTATIONS_PER_LATE_RETRY ALLOWED_ORIGIN "
+    "KEY_RING_SECONDS",
+    "logout": "SESSIONS_TABLE REFRESH_KEYS_SECRET ISSUER REFRESH_GRACE_SECONDS ALLOWED_ORIGIN KEY_RING_SECONDS",
     "account": "USERS_TABLE ALLOWED_ORIGIN",
     "authorizer": "ISSUER AUDIENCE MIN_ROLE EXPIRY_LEEWAY_SECONDS KEY_SET_SECONDS HTTP_API_RESPONSES",
     "keys": "ISSUER JWKS_PARAMETER ALLOWED_ORIGIN",
-    "rotate_keys": "SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET JWKS_PARAMETER SIGNING_ALGORITHM KEY_ROTATION_DAYS",
+    "rotate_keys": "SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET JWKS_PARAMETER SIGNING_ALGORITHM KEY_ROTATION_DAYS "
+    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS",
     "hello": "ALLOWED_ORIGIN",
 }
 SETTINGS: Mapping[str, str] = {
@@ -72,6 +74,7 @@ SETTINGS: Mapping[str, str] = {
     "HTTP_API_RESPONSES": "simple",
     "ISSUER": "http://127.0.0.1:8000",
     "JWKS_PARAMETER": "/rolegate/jwks",
+    "KEY_RING_SECONDS": "300",
     "KEY_ROTATION_DAYS": "30",
     "KEY_SET_SECONDS": "300",
     "METRICS_NAMESPACE": "Rolegate",
@@ -153,9 +156,9 @@ class Wire:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.stands_in: dict[str, Callable[[AWSPreparedRequest], tuple[int, str]]] = {}  # for what moto does not know
+        self.stands_in: dict[str, Callable[[AWSPreparedRequest], tuple[Any, ...]]] = {}  # for what moto does not know
         self._ordered: dict[str, deque[Incident]] = defaultdict(deque)
-        self._lock = threading.Lock()  # moto's tables know no atomic writes; AWS's do
+        self._lock = threading.RLock()  # moto's tables know no atomic writes; AWS's do
 
     def order(self, operation: str, *incidents: Incident) -> None:
         """Have something happen to the next tries of an operation, one each; a function is called before the try."""
@@ -193,9 +196,9 @@ class Wire:
             return botocore_stubber(event_name, request)
 
 
-def _answer(request: AWSPreparedRequest, status: int, body: str) -> AWSResponse:
+def _answer(request: AWSPreparedRequest, status: int, body: str, headers: Mapping[str, str] = {}) -> AWSResponse:
     raw: Any = MockRawResponse(body)
-    return AWSResponse(request.url, status, HTTPHeaders(), raw)
+    return AWSResponse(request.url, status, HTTPHeaders.from_dict(dict(headers)), raw)
 
 
 WIRE = Wire()
@@ -338,7 +341,17 @@ class World:
 
     def change_ring(self, secret: str, ring: Mapping[str, Any]) -> None:
         """Replace the stored ring of a secret."""
-        client("secretsmanager").put_secret_value(SecretId=self.settings[secret], SecretString=json.dumps(ring))
+        self.change_secret(secret, json.dumps(ring))
+
+    def change_secret(self, secret: str, text: str) -> None:
+        """Replace the value of a secret (in two steps: after a moved label, moto's put would make two current ones)."""
+        name, secrets = self.settings[secret], client("secretsmanager")
+        versions = secrets.list_secret_version_ids(SecretId=name)["Versions"]
+        current = next(one["VersionId"] for one in versions if "AWSCURRENT" in one["VersionStages"])
+        made = secrets.put_secret_value(SecretId=name, SecretString=text, VersionStages=["operator"])["VersionId"]
+        secrets.update_secret_version_stage(
+            SecretId=name, VersionStage="AWSCURRENT", MoveToVersionId=made, RemoveFromVersionId=current
+        )
 
     def stored(self) -> dict[str, Any]:
         """Return everything that is kept: to tell that nothing has changed."""
@@ -564,7 +577,12 @@ def serving(answer: Callable[[BaseHTTPRequestHandler, bytes], tuple[int, Mapping
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+    class Quietly(ThreadingHTTPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            if not isinstance(sys.exception(), ConnectionError):  # whoever hangs up has had enough
+                super().handle_error(request, client_address)
+
+    with Quietly(("127.0.0.1", 0), Server) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -10,14 +10,14 @@ from rolegate import roles
 from rolegate.errors import Misconfigured, RolegateError
 from rolegate.model import User
 
-from rolegate_cli import stack, users
+from rolegate_cli import keys, stack, users
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return 0, or 1 with one sentence on standard error."""
     given = _parser().parse_args(arguments)
     try:
-        _users(given)
+        given.run(stack.find(given.profile, given.region, given.stack_name), given)
     except (RolegateError, Misconfigured, stack.CommandError) as error:
         return _failed(str(error))
     except ClientError as error:
@@ -36,10 +36,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack-name", help="the CloudFormation stack on AWS (default: the local stack)")
     parser.add_argument("--region", help="the stack's AWS region (default: the profile's)")
     parser.add_argument("--profile", help="the AWS profile to use")
-    commands = parser.add_subparsers(required=True, metavar="users")
-    actions = commands.add_parser("users", help="add users, set roles, list").add_subparsers(
-        dest="action", required=True, metavar="add|set-role|list"
-    )
+    commands = parser.add_subparsers(required=True, metavar="users|keys|sign-out-everyone")
+    _users_parser(commands.add_parser("users", help="add users, set roles, list"))
+    _keys_parser(commands.add_parser("keys", help="show the keys, rotate them, throw away what leaked"))
+    everyone = commands.add_parser("sign-out-everyone", help="end every session; access tokens last to their end")
+    everyone.set_defaults(run=_sign_everyone_out)
+    return parser
+
+
+def _users_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_users)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="add|set-role|list")
     add = actions.add_parser("add", help="create a user; the password is asked for")
     add.add_argument("username")
     add.add_argument("--role", default=roles.LOWEST, choices=list(roles.DEFAULT.levels))
@@ -48,11 +55,21 @@ def _parser() -> argparse.ArgumentParser:
     set_role.add_argument("username")
     set_role.add_argument("role", choices=list(roles.DEFAULT.levels))
     actions.add_parser("list", help="show every user, one a line")
-    return parser
 
 
-def _users(given: argparse.Namespace) -> None:
-    found = stack.find(given.profile, given.region, given.stack_name)
+def _keys_parser(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_keys)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="show|rotate")
+    actions.add_parser("show", help="say what each key is now and when that changes")
+    rotate = actions.add_parser("rotate", help="have the next keys sign from now on; refuses nobody's token")
+    rotate.add_argument(
+        "--compromised",
+        choices=["signing", "refresh", "both"],
+        help="throw every key of that kind away at once; without the refresh keys every session ends",
+    )
+
+
+def _users(found: stack.Stack, given: argparse.Namespace) -> None:
     match given.action:
         case "add":
             added = users.add(found, given.username, given.role, _password(asked=not given.password_stdin))
@@ -63,6 +80,16 @@ def _users(given: argparse.Namespace) -> None:
         case _:
             for user in users.every(found):
                 print(_line(user))
+
+
+def _keys(found: stack.Stack, given: argparse.Namespace) -> None:
+    report = keys.rotate(found, given.compromised) if given.action == "rotate" else keys.show(found)
+    print("\n".join(keys.lines(report)))
+
+
+def _sign_everyone_out(found: stack.Stack, _given: argparse.Namespace) -> None:
+    keys.sign_everyone_out(found)
+    print("Every session that was begun before now ends: within 5 minutes no refresh token of one is taken any more.")
 
 
 def _line(user: User) -> str:

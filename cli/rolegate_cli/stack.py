@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 from rolegate.stores import aws
 
@@ -25,9 +26,9 @@ class Stack(NamedTuple):
     outputs: dict[str, str]
     parameters: dict[str, str]
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
-        """Return a client of `service`, bounded in time like the functions' own."""
-        return self.session.client(service, endpoint_url=self.endpoint_url, config=aws.BOUNDED)
+    def client(self, service: str, config: Config = aws.BOUNDED) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+        """Return a client of `service`, bounded in time like the functions' own unless said otherwise."""
+        return self.session.client(service, endpoint_url=self.endpoint_url, config=config)
 
     @property
     def bcrypt_cost(self) -> int:
@@ -82,6 +83,6 @@ def _described(session: Any, endpoint_url: str | None, name: str) -> Stack:  # n
         raise CommandError(f"{where} does not answer. Is it running, and is the network there?") from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
     parameters = {given["ParameterKey"]: given.get("ParameterValue", "") for given in found.get("Parameters", [])}
-    if "UsersTable" not in outputs:
+    if "RotateKeysFunctionName" not in outputs:
         raise CommandError(f"The stack '{name}' is not a Rolegate stack, or its deployment has not finished.")
     return Stack(session, endpoint_url, outputs, parameters)

@@ -136,12 +136,18 @@ class Forge:
         }
         self.tokens = world.login("alice")
 
+    def good(self, ring: str) -> str:
+        """Return the true token that is signed with a key of that ring."""
+        return str(self.tokens["access_token" if ring == "signing" else "refresh_token"])
+
     def key(self, ring: str) -> Any:
-        key = self.rings[ring]["current"]
+        """Return the key that signed it, which may be retired by now."""
+        kid, keys = jwt.get_unverified_header(self.good(ring))["kid"], self.rings[ring]
+        key = next(key for key in (keys["current"], keys["next"], *keys["retired"]) if key["kid"] == kid)
         return key["secret"] if ring == "signing" else base64.urlsafe_b64decode(key["secret"] + "==")
 
     def make(self, ring: str, claims: Mapping[str, Any], **headers: Any) -> str:
-        good = self.tokens["access_token" if ring == "signing" else "refresh_token"]
+        good = self.good(ring)
         header = {**jwt.get_unverified_header(good), **headers}
         body = {**jwt.decode(good, options={"verify_signature": False}), **claims}
         body = {name: value for name, value in body.items() if value is not None}
@@ -149,8 +155,7 @@ class Forge:
 
     def raw(self, ring: str, payload: str) -> str:
         """Sign a payload that no library would write."""
-        good = self.tokens["access_token" if ring == "signing" else "refresh_token"]
-        header = good.split(".")[0]
+        header = self.good(ring).split(".")[0]
         message = f"{header}.{base64.urlsafe_b64encode(payload.encode()).rstrip(b'=').decode()}"
         algorithm = jwt.get_algorithm_by_name("RS256" if ring == "signing" else "HS256")
         seal = algorithm.sign(message.encode(), algorithm.prepare_key(self.key(ring)))

@@ -35,14 +35,16 @@ TOKENS = {
     "ACCESS_TOKEN_MINUTES": "15",
     "REFRESH_TOKEN_DAYS": "7",
 }
+RING = {"KEY_RING_SECONDS": "300"}
 ENVIRONMENTS = {
     "Register": {"USERS_TABLE": "<Users>", "REGISTRATION": "closed", "BCRYPT_COST": "12", "ALLOWED_ORIGIN": "*"},
-    "Login": {**TABLES_AND_KEYS, **TOKENS, "SESSION_DAYS": "30", "BCRYPT_COST": "12", "ALLOWED_ORIGIN": "*"},
+    "Login": {**TABLES_AND_KEYS, **TOKENS, "SESSION_DAYS": "30", "BCRYPT_COST": "12", **RING, "ALLOWED_ORIGIN": "*"},
     "Refresh": {
         **TABLES_AND_KEYS,
         **TOKENS,
         "REFRESH_GRACE_SECONDS": "30",
         "ROTATIONS_PER_LATE_RETRY": "20",
+        **RING,
         "ALLOWED_ORIGIN": "*",
     },
     "Logout": {
@@ -50,6 +52,7 @@ ENVIRONMENTS = {
         "REFRESH_KEYS_SECRET": "<RefreshKeys.Id>",
         "ISSUER": ISSUER,
         "REFRESH_GRACE_SECONDS": "30",
+        **RING,
         "ALLOWED_ORIGIN": "*",
     },
     "Account": {"USERS_TABLE": "<Users>", "ALLOWED_ORIGIN": "*"},
@@ -60,6 +63,8 @@ ENVIRONMENTS = {
         "JWKS_PARAMETER": "<Jwks>",
         "SIGNING_ALGORITHM": "RS256",
         "KEY_ROTATION_DAYS": "30",
+        "ACCESS_TOKEN_MINUTES": "15",
+        "REFRESH_TOKEN_DAYS": "7",
     },
     "Hello": {"ALLOWED_ORIGIN": "*"},
     **{

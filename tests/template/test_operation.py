@@ -25,6 +25,7 @@ OUTPUTS = {
     "SigningKeysSecret": "<SigningKeys.Id>",
     "RefreshKeysSecret": "<RefreshKeys.Id>",
     "JwksParameter": "<Jwks>",
+    "RotateKeysFunctionName": "<RotateKeysFunction>",
     "UserAuthorizerArn": "<UserAuthorizerFunction.Arn>",
     "ManagerAuthorizerArn": "<ManagerAuthorizerFunction.Arn>",
     "AdminAuthorizerArn": "<AdminAuthorizerFunction.Arn>",
@@ -35,8 +36,20 @@ def test_there_are_these_alarms(stack: Stack) -> None:
     found = {
         name: (alarm["Namespace"], alarm["MetricName"], alarm.get("Dimensions", []))
         for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items()
+        if name != "KeyAgeAlarm"
     }
     assert found == ALARMS
+
+
+def test_keys_that_are_older_than_they_should_be_ring_and_so_does_silence_about_them(transform: Transform) -> None:
+    alarm = transform(KeyRotationDays="7").resources["KeyAgeAlarm"]["Properties"]
+    overdue, age = alarm["Metrics"]
+    assert overdue["Expression"] == "age - 7"
+    assert (age["Id"], age["ReturnData"]) == ("age", False)
+    assert age["MetricStat"]["Metric"] == {"Namespace": "auth-prod", "MetricName": "KeyAgeDays"}
+    assert (age["MetricStat"]["Stat"], age["MetricStat"]["Period"]) == ("Maximum", 86_400)
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (2, "GreaterThanOrEqualToThreshold")
+    assert (alarm["TreatMissingData"], alarm["EvaluationPeriods"]) == ("breaching", 2)
 
 
 @pytest.mark.parametrize("name", ALARMS)
@@ -48,7 +61,7 @@ def test_an_alarm_rings_at_the_first_and_is_still_while_nothing_happens(stack: S
     assert alarm["AlarmDescription"].endswith(".")
 
 
-@pytest.mark.parametrize("name", ALARMS)
+@pytest.mark.parametrize("name", [*ALARMS, "KeyAgeAlarm"])
 def test_alarms_tell_the_topic_if_there_is_one(stack: Stack, everything: Stack, name: str) -> None:
     assert "AlarmActions" not in stack.resources[name]["Properties"]
     assert everything.resources[name]["Properties"]["AlarmActions"] == ["arn:aws:sns:us-east-1:123456789012:alarms"]

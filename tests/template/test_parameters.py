@@ -25,6 +25,7 @@ RANGES = {  # name: default, least, most
     "RotationsPerLateRetry": (20, 0, 1000),
     "ExpiryLeewaySeconds": (0, 0, 30),
     "KeyRotationDays": (30, 1, 365),
+    "KeyRingSeconds": (300, 30, 300),
     "KeySetSeconds": (300, 30, 300),
     "BcryptCost": (12, 10, 15),
     "AuthorizerCacheSeconds": (60, 0, 300),

@@ -71,16 +71,22 @@ def test_the_first_keys_are_made_with_the_stack_within_two_minutes(stack: Stack)
             "ServiceToken": "<RotateKeysFunction.Arn>",
             "ServiceTimeout": 120,
             "SigningAlgorithm": "RS256",
-            "IssuerUrl": "",
+            "AccessTokenMinutes": "15",
+            "RefreshTokenDays": "7",
         },
     }
     assert stack.functions()["RotateKeys"]["Timeout"] < 120
 
 
 def test_the_key_rings_are_looked_after_anew_when_what_they_depend_on_changes(transform: Any) -> None:
-    changed = transform(SigningAlgorithm="ES256", IssuerUrl="https://auth.example.com")
-    properties = changed.resources["KeyRings"]["Properties"]
-    assert (properties["SigningAlgorithm"], properties["IssuerUrl"]) == ("ES256", "https://auth.example.com")
+    for name, value in {"SigningAlgorithm": "ES256", "AccessTokenMinutes": "5", "RefreshTokenDays": "90"}.items():
+        assert transform(**{name: value}).resources["KeyRings"]["Properties"][name] == value
+
+
+def test_nothing_issues_tokens_before_the_rings_know_how_long_these_live(stack: Stack) -> None:
+    """Else a key that signed a longer-lived token might leave too soon."""
+    for name in ("LoginFunction", "RefreshFunction"):
+        assert stack.resources[name]["DependsOn"] in ("KeyRings", ["KeyRings"])
 
 
 def test_the_keys_are_rotated_daily(stack: Stack) -> None:

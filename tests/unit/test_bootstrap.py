@@ -17,6 +17,7 @@ NONSENSE = {
     "BCRYPT_COST": ["3", "16"],
     "EXPIRY_LEEWAY_SECONDS": ["31", "-1"],
     "HTTP_API_RESPONSES": ["complex"],
+    "KEY_RING_SECONDS": ["29", "301"],
     "KEY_ROTATION_DAYS": ["0", "366"],
     "KEY_SET_SECONDS": ["29", "301"],
     "MIN_ROLE": ["owner", "Admin"],

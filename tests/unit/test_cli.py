@@ -1,5 +1,6 @@
 """The operator's command, against moto's AWS and a stack in it."""
 
+import contextlib
 import io
 import json
 import sys
@@ -13,7 +14,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from rolegate_cli import __main__ as command
 
-from tests.conftest import CREDENTIALS, PASSWORD, Fault, World
+from tests.conftest import CREDENTIALS, PASSWORD, Fault, World, client
 
 ON_AWS = ["--stack-name", "auth", "--region", CREDENTIALS["AWS_DEFAULT_REGION"]]
 
@@ -22,7 +23,10 @@ def describe_stacks(request: AWSPreparedRequest) -> tuple[int, str]:
     """Answer like CloudFormation, which has a stack of ours, one still without outputs, and no other."""
     name = parse_qs(str(request.body))["StackName"][0]
     parameter = "<member><ParameterKey>BcryptCost</ParameterKey><ParameterValue>5</ParameterValue></member>"
-    output = "<member><OutputKey>UsersTable</OutputKey><OutputValue>users</OutputValue></member>"
+    output = "".join(
+        f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
+        for key, value in {"UsersTable": "users", "RotateKeysFunctionName": "keys-keeper"}.items()
+    )
     match name:
         case "auth":
             inside = f"<Parameters>{parameter}</Parameters><Outputs>{output}</Outputs>"
@@ -34,6 +38,20 @@ def describe_stacks(request: AWSPreparedRequest) -> tuple[int, str]:
     stack = f"<member><StackName>{name}</StackName>{inside}</member>"
     result = f"<DescribeStacksResult><Stacks>{stack}</Stacks></DescribeStacksResult>"
     return 200, f"<DescribeStacksResponse>{result}</DescribeStacksResponse>"
+
+
+def invoke(world: World, request: AWSPreparedRequest) -> tuple[int, str, dict[str, str]]:
+    """Answer like Lambda: run the real handler in this process."""
+    assert "/functions/keys-keeper/" in request.url
+    try:
+        assert isinstance(request.body, bytes)
+        order = json.loads(request.body)
+        with contextlib.redirect_stdout(io.StringIO()):  # it goes to CloudWatch
+            report = json.dumps(world.handler("rotate_keys")(order, None))
+    except Exception as error:  # noqa: BLE001 - whatever it is, Lambda tells it like this
+        told = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
+        return 200, told, {"X-Amz-Function-Error": "Unhandled"}
+    return 200, report, {}
 
 
 class Said(NamedTuple):
@@ -61,6 +79,7 @@ def rolegate(
         return Said(code, said.out, said.err)
 
     world.wire.stands_in["DescribeStacks"] = describe_stacks
+    world.wire.stands_in["Invoke"] = lambda request: invoke(world, request)
     monkeypatch.chdir(tmp_path)
     return run
 
@@ -249,8 +268,126 @@ def test_an_aws_out_of_reach_is_one_sentence(world: World, rolegate: Rolegate) -
     assert failed(said) == "The service is not available right now. Try again."
 
 
-@pytest.mark.parametrize("arguments", [[], ["users"], ["users", "add"], ["users", "set-role", "alice", "owner"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["keys"],
+        ["keys", "rotate", "--compromised", "all"],
+        ["sign-out"],
+        [],
+        ["users"],
+        ["users", "add"],
+        ["users", "set-role", "alice", "owner"],
+    ],
+)
 def test_a_command_that_makes_no_sense_is_explained(rolegate: Rolegate, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         rolegate(*arguments)
     assert ended.value.code == 2
+
+
+# --- keys
+
+
+def keys_of(said: Said) -> list[tuple[str, str, str]]:
+    """Return the state, name and algorithm of every key that was shown; the first word of a title is none."""
+    rows = [line.split() for line in said.out.splitlines() if line.startswith("  ")]
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def kids(world: World, secret: str) -> list[str]:
+    ring = world.ring(secret)
+    return [key["kid"] for key in (ring["current"], ring["next"], *ring["retired"])]
+
+
+def test_the_keys_are_shown_with_what_they_are_and_when_that_changes(world: World, rolegate: Rolegate) -> None:
+    said = rolegate(*ON_AWS, "keys", "show")
+    signing, refresh = kids(world, "SIGNING_KEYS_SECRET"), kids(world, "REFRESH_KEYS_SECRET")
+    made, due = "2027-01-15 08:00 UTC", "2027-02-14 08:00 UTC"
+    assert (said.code, said.err) == (0, "")
+    assert said.out.splitlines() == [
+        "Signing keys, for access tokens",
+        f"  current  {signing[0]}  RS256  made {made}  signs until {due}",
+        f"  next     {signing[1]}  RS256  made {made}  signs from {due}",
+        "Refresh keys, for refresh tokens",
+        f"  current  {refresh[0]:<43}  HS256  made {made}  signs until {due}",
+        f"  next     {refresh[1]:<43}  HS256  made {made}  signs from {due}",
+        "Each change happens at the first daily run from then on.",
+    ]
+
+
+def test_an_operator_rotates_the_keys_before_their_time_and_sees_what_they_are_now(
+    world: World, rolegate: Rolegate
+) -> None:
+    signing, refresh = kids(world, "SIGNING_KEYS_SECRET"), kids(world, "REFRESH_KEYS_SECRET")
+    world.clock.tick(60)
+    said = rolegate(*ON_AWS, "keys", "rotate")
+    assert (said.code, said.err) == (0, "")
+    shown = keys_of(said)
+    assert [state for state, _, _ in shown] == ["current", "next", "retired"] * 2
+    assert (shown[0][1], shown[2][1], shown[3][1], shown[5][1]) == (signing[1], signing[0], refresh[1], refresh[0])
+    assert [kid for _, kid, _ in shown] == kids(world, "SIGNING_KEYS_SECRET") + kids(world, "REFRESH_KEYS_SECRET")
+    assert f"{signing[0]}  RS256  made 2027-01-15 08:00 UTC  leaves 2027-01-15 09:23 UTC" in said.out
+
+
+def test_a_second_rotation_waits_until_every_verifier_can_know_the_next_key(world: World, rolegate: Rolegate) -> None:
+    world.clock.tick(60)
+    rolegate(*ON_AWS, "keys", "rotate")
+    before = world.stored()
+    world.clock.tick(60)
+    assert failed(rolegate(*ON_AWS, "keys", "rotate")) == (
+        "Not every ring was rotated: verifiers may keep a key set for two hours, so a next key may not sign before "
+        "2027-01-15 10:01 UTC. After a leak do not wait: rolegate keys rotate --compromised signing"
+    )
+    assert world.stored() == before
+    world.clock.tick(7200)
+    assert rolegate(*ON_AWS, "keys", "rotate").code == 0
+
+
+def test_a_next_key_that_was_never_published_is_published_and_does_not_sign_yet(
+    world: World, rolegate: Rolegate
+) -> None:
+    client("ssm").put_parameter(Name="/rolegate/jwks", Value='{"keys":[]}', Overwrite=True)
+    world.clock.tick(60)
+    current = kids(world, "SIGNING_KEYS_SECRET")[0]
+    assert failed(rolegate(*ON_AWS, "keys", "rotate")).startswith("The next key was not published yet; it is now.")
+    assert kids(world, "SIGNING_KEYS_SECRET")[0] == current
+
+
+@pytest.mark.parametrize(("which", "gone"), [("signing", {0}), ("refresh", {1}), ("both", {0, 1})])
+def test_compromised_keys_are_thrown_away_at_once(world: World, rolegate: Rolegate, which: str, gone: set[int]) -> None:
+    secrets = ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")
+    before = [kids(world, secret) for secret in secrets]
+    said = rolegate(*ON_AWS, "keys", "rotate", "--compromised", which)
+    assert (said.code, said.err) == (0, "")
+    after = [kids(world, secret) for secret in secrets]
+    for ring in (0, 1):
+        assert set(before[ring]).isdisjoint(after[ring]) is (ring in gone)
+    assert ("are signed out" in said.out) is (1 in gone)
+
+
+def test_everyone_is_signed_out_by_one_command(world: World, rolegate: Rolegate) -> None:
+    world.add_user()
+    token = world.login()["refresh_token"]
+    world.clock.tick(1)
+    said = rolegate(*ON_AWS, "sign-out-everyone")
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("Every session that was begun before now ends: within 5 minutes")
+    world.clock.tick(300)
+    assert world.refresh(token).problem == (401, "refresh_token_revoked", "Refresh token revoked")
+    assert world.refresh(world.login()["refresh_token"]).status == 200
+    assert (
+        "Sessions that were begun before 2027-01-15 08:00 UTC are signed out." in rolegate(*ON_AWS, "keys", "show").out
+    )
+
+
+def test_what_the_keys_function_cannot_do_is_one_sentence(world: World, rolegate: Rolegate) -> None:
+    world.change_ring("SIGNING_KEYS_SECRET", {"secret": "hunter2"})
+    said = failed(rolegate(*ON_AWS, "keys", "rotate"))
+    assert said == "The keys' function failed: The secret does not hold a key ring. Its log says more."
+
+
+def test_an_order_whose_answer_got_lost_is_not_given_twice(world: World, rolegate: Rolegate) -> None:
+    world.wire.order("Invoke", Fault.ANSWER_LOST)
+    assert failed(rolegate(*ON_AWS, "keys", "rotate", "--compromised", "signing")).startswith("AWS could not be asked")
+    assert world.wire.calls.count("Invoke") == 1

@@ -25,6 +25,7 @@ ENVIRONMENT = {
         "REFRESH_KEYS_SECRET": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:refresh",
         "ISSUER": "https://auth.example.com",
         "REFRESH_GRACE_SECONDS": "30",
+        "KEY_RING_SECONDS": "300",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "nobody",
         "AWS_SECRET_ACCESS_KEY": "nothing",

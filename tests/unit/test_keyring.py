@@ -2,7 +2,7 @@ import base64
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,16 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rolegate import keyring, verify
 from rolegate.errors import Misconfigured
-from rolegate.keyring import Key, Ring
+from rolegate.keyring import Key, Ring, Rule
 
 NOW, DAY = 1_800_000_000, 86_400
-PERIOD, STAY = 30 * DAY, 4500
+PERIOD, LIFETIME = 30 * DAY, 900
+HOUR = 3600
 
 
-def maker() -> Callable[[int], Key]:
+def rule(alg: str = "HS256", period: int = PERIOD, lifetime: int = LIFETIME) -> Rule:
     """Make keys named by their number."""
     numbers = itertools.count(1)
-    return lambda now: Key(f"key {next(numbers)}", "HS256", now, "c2VjcmV0")
+    return Rule(alg, period, lifetime, lambda alg, now: Key(f"key {next(numbers)}", alg, now, "c2VjcmV0"))
 
 
 def names(ring: Ring) -> tuple[str, str, list[str]]:
@@ -37,7 +38,7 @@ def names(ring: Ring) -> tuple[str, str, list[str]]:
 
 
 def test_the_first_ring_has_a_key_to_sign_with_and_the_next_one() -> None:
-    ring = keyring.kept(None, NOW, PERIOD, STAY, maker())
+    ring = keyring.kept(None, rule(), NOW)
     assert names(ring) == ("key 1", "key 2", [])
     assert (ring.current.created_at, ring.next.created_at, ring.rotated_at, ring.sessions_not_before) == (
         NOW,
@@ -48,76 +49,225 @@ def test_the_first_ring_has_a_key_to_sign_with_and_the_next_one() -> None:
 
 
 def test_a_ring_is_left_alone_until_its_period_is_over() -> None:
-    make = maker()
-    ring = keyring.kept(None, NOW, PERIOD, STAY, make)
+    by = rule()
+    ring = keyring.kept(None, by, NOW)
     for later in (0, 1, PERIOD - 1):
-        assert keyring.kept(ring, NOW + later, PERIOD, STAY, make) == ring
+        assert keyring.kept(ring, by, NOW + later) == ring
 
 
 def test_a_rotation_signs_with_the_key_that_was_published_as_next() -> None:
-    make = maker()
-    ring = keyring.kept(None, NOW, PERIOD, STAY, make)
-    rotated = keyring.kept(ring, NOW + PERIOD, PERIOD, STAY, make)
+    by = rule()
+    ring = keyring.kept(None, by, NOW)
+    rotated = keyring.kept(ring, by, NOW + PERIOD)
     assert names(rotated) == ("key 2", "key 3", ["key 1"])
-    assert rotated.current == ring.next
+    assert rotated.current == ring.next._replace(lifetime=LIFETIME)
     assert rotated.retired == (ring.current._replace(retired_at=NOW + PERIOD),)
     assert rotated.rotated_at == NOW + PERIOD
-    assert keyring.kept(rotated, NOW + PERIOD, PERIOD, STAY, make) == rotated  # a repetition changes nothing
+    assert keyring.kept(rotated, by, NOW + PERIOD) == rotated  # a repetition changes nothing
 
 
 def test_a_rotation_that_was_missed_for_long_is_made_up_for_once() -> None:
-    make = maker()
-    ring = keyring.kept(None, NOW, PERIOD, STAY, make)
+    by = rule()
     late = NOW + 5 * PERIOD + 7
-    rotated = keyring.kept(ring, late, PERIOD, STAY, make)
+    rotated = keyring.kept(keyring.kept(None, by, NOW), by, late)
     assert names(rotated) == ("key 2", "key 3", ["key 1"])
-    assert keyring.kept(rotated, late + PERIOD - 1, PERIOD, STAY, make).rotated_at == late
+    assert keyring.kept(rotated, by, late + PERIOD - 1).rotated_at == late
 
 
-def test_a_retired_key_stays_as_long_as_said_and_then_leaves() -> None:
-    make = maker()
-    ring = keyring.kept(keyring.kept(None, NOW, PERIOD, STAY, make), NOW + PERIOD, PERIOD, STAY, make)
-    still = keyring.kept(ring, NOW + PERIOD + STAY - 1, PERIOD, STAY, make)
-    assert keyring.find(still, "key 1") is not None
-    gone = keyring.kept(ring, NOW + PERIOD + STAY, PERIOD, STAY, make)
+@pytest.mark.parametrize("lifetime", [300, 900, 7 * DAY, 90 * DAY])
+def test_a_retired_key_leaves_when_the_last_token_that_it_can_have_signed_has_expired(lifetime: int) -> None:
+    """Signed by a function with an old ring, 65 minutes later; expired with every leeway, 2 minutes after its end."""
+    by = rule(period=400 * DAY, lifetime=lifetime)
+    ring = keyring.kept(keyring.kept(None, by, NOW), by, NOW + 400 * DAY)
+    leaves_at = NOW + 400 * DAY + 65 * 60 + lifetime + 120
+    assert [key.leaves_at for key in ring.retired] == [leaves_at]
+    assert keyring.find(keyring.kept(ring, by, leaves_at - 1), "key 1") is not None
+    gone = keyring.kept(ring, by, leaves_at)
     assert names(gone) == ("key 2", "key 3", [])
     assert keyring.find(gone, "key 1") is None
 
 
 def test_several_retired_keys_stay_each_its_own_time() -> None:
-    make, ring = maker(), None
+    by, ring = rule(period=DAY, lifetime=2 * DAY - 65 * 60 - 120), None
     for day in range(4):
-        ring = keyring.kept(ring, NOW + day * DAY, DAY, 2 * DAY, make)
+        ring = keyring.kept(ring, by, NOW + day * DAY)
     assert ring is not None
     assert names(ring) == ("key 4", "key 5", ["key 2", "key 3"])
 
 
+def test_a_key_outlives_the_longest_lived_token_that_it_signed_whatever_the_lifetime_is_now() -> None:
+    long, short = rule(lifetime=90 * DAY), rule(lifetime=7 * DAY)
+    ring = keyring.kept(keyring.kept(keyring.kept(None, short, NOW), long, NOW + 1), short, NOW + 2)
+    assert (ring.current.lifetime, ring.next.lifetime) == (90 * DAY, 0)
+    ring = keyring.kept(ring, short, NOW + PERIOD)
+    assert [key.lifetime for key in ring.keys] == [7 * DAY, 0, 90 * DAY]
+
+
+@pytest.mark.parametrize(("after", "noted"), [(0, 90), (65 * 60 - 1, 90), (65 * 60, 7)])
+def test_a_longer_life_is_noted_on_a_retired_key_while_an_old_ring_may_still_sign_with_it(
+    after: int, noted: int
+) -> None:
+    short = rule(lifetime=7 * DAY)
+    ring = keyring.kept(keyring.kept(None, short, NOW), short, NOW + PERIOD)
+    ring = keyring.kept(ring, rule(lifetime=90 * DAY), NOW + PERIOD + after)
+    assert [key.lifetime for key in ring.keys] == [90 * DAY, 0, noted * DAY]
+
+
 def test_a_rotation_keeps_who_was_signed_out_signed_out() -> None:
-    make = maker()
-    ring = keyring.kept(None, NOW, PERIOD, STAY, make)._replace(sessions_not_before=NOW - 7)
-    assert keyring.kept(ring, NOW + PERIOD, PERIOD, STAY, make).sessions_not_before == NOW - 7
+    by = rule()
+    ring = keyring.kept(None, by, NOW)._replace(sessions_not_before=NOW - 7)
+    assert keyring.kept(ring, by, NOW + PERIOD).sessions_not_before == NOW - 7
 
 
-@given(st.lists(st.integers(1, 3 * PERIOD), max_size=20))
-def test_a_key_is_next_for_a_period_before_it_signs_and_verifies_for_its_stay_after(pauses: list[int]) -> None:
-    make, now = maker(), NOW
-    ring = keyring.kept(None, now, PERIOD, STAY, make)
-    for pause in pauses:
+@given(st.lists(st.tuples(st.integers(1, 3 * PERIOD), st.booleans()), max_size=20))
+def test_a_key_is_next_until_it_is_known_before_it_signs_and_verifies_to_its_end_after(
+    runs: list[tuple[int, bool]],
+) -> None:
+    by, now = rule(), NOW
+    ring = keyring.kept(None, by, now)
+    for pause, early in runs:
         now, before = now + pause, ring
-        ring = keyring.kept(before, now, PERIOD, STAY, make)
-        assert ring.current in (before.current, before.next)
-        if ring.current != before.current:
-            assert now - before.rotated_at >= PERIOD
+        ring = keyring.kept(before, by, now, early=early)
+        assert ring.current.kid in (before.current.kid, before.next.kid)
+        if ring.current.kid != before.current.kid:
+            assert early or now - before.rotated_at >= PERIOD
+            assert (
+                now - before.next.created_at >= 2 * HOUR or before.current.created_at == before.next.created_at == NOW
+            )
         for key in (before.current, before.next):
             assert keyring.find(ring, key.kid) is not None
         for key in before.retired:
-            assert key.retired_at is not None
-            assert (keyring.find(ring, key.kid) is not None) == (key.retired_at + STAY > now)
+            assert (keyring.find(ring, key.kid) is not None) == (now < key.leaves_at)
 
 
-def test_what_was_signed_last_can_be_verified_to_its_end() -> None:
-    assert keyring.RETIRED_SIGNING_KEY_STAYS >= 15 * 60 + 30 + 300  # the token, the leeway, a ring kept in memory
-    assert keyring.RETIRED_REFRESH_KEY_STAYS >= 90 * DAY + 61 + 300
+# --- a rotation before its time
+
+
+def test_whoever_knows_the_first_key_knows_the_next_so_a_new_ring_may_rotate_at_once() -> None:
+    by = rule()
+    ring = keyring.kept(None, by, NOW)
+    assert keyring.kept(ring, by, NOW, early=True) == ring  # one step a second, or the order of keys could not be told
+    assert names(keyring.kept(ring, by, NOW + 1, early=True)) == ("key 2", "key 3", ["key 1"])
+
+
+@pytest.mark.parametrize(("after", "rotates"), [(0, False), (1, False), (2 * HOUR - 1, False), (2 * HOUR, True)])
+def test_the_next_key_signs_only_when_every_verifier_can_know_it(after: int, *, rotates: bool) -> None:
+    by = rule()
+    ring = keyring.kept(keyring.kept(None, by, NOW - 1), by, NOW, early=True)
+    assert (names(keyring.kept(ring, by, NOW + after, early=True))[0] == "key 3") is rotates
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_key_that_was_not_published_does_not_sign(*, early: bool) -> None:
+    by = rule()
+    ring = keyring.kept(None, by, NOW)
+    assert keyring.kept(ring, by, NOW + PERIOD, '{"keys":["key 1"]}', early=early) == ring
+    assert names(keyring.kept(ring, by, NOW + PERIOD, '["key 1", "key 2"]', early=early))[0] == "key 2"
+
+
+# --- another algorithm
+
+
+def test_a_changed_algorithm_replaces_the_next_key_at_once_and_signs_when_its_turn_comes() -> None:
+    ring = keyring.kept(None, rule("RS256"), NOW)
+    by = rule("ES256")
+    changed = keyring.kept(ring, by, NOW + DAY)
+    assert [key.alg for key in changed.keys] == ["RS256", "ES256"]
+    assert (changed.current, changed.rotated_at) == (ring.current, NOW)
+    assert keyring.kept(changed, by, NOW + PERIOD - 1) == changed
+    rotated = keyring.kept(changed, by, NOW + PERIOD)
+    assert [key.alg for key in rotated.keys] == ["ES256", "ES256", "RS256"]
+
+
+def test_a_key_of_a_new_algorithm_is_made_known_first_though_the_rotation_is_due() -> None:
+    ring, by = keyring.kept(None, rule("RS256"), NOW), rule("ES256")
+    changed = keyring.kept(ring, by, NOW + PERIOD)
+    assert changed.current == ring.current
+    assert keyring.kept(changed, by, NOW + PERIOD + 2 * HOUR - 1) == changed
+    assert keyring.kept(changed, by, NOW + PERIOD + 2 * HOUR).current.alg == "ES256"
+
+
+# --- a leak
+
+
+def test_leaked_keys_are_replaced_by_one_that_is_published_first_and_then_none_of_them_is_left() -> None:
+    by = rule()
+    ring = keyring.kept(keyring.kept(None, by, NOW), by, NOW + PERIOD)
+    leaked = {key.kid for key in ring.keys}
+    marked = keyring.compromised(ring, by, NOW + PERIOD + 60)
+    assert marked.is_compromised
+    assert marked.current == ring.current
+    assert marked.next.kid not in leaked
+    assert marked.retired == ()
+    assert keyring.kept(marked, by, NOW + PERIOD + 60, "not that key") == marked
+    ring = keyring.kept(marked, by, NOW + PERIOD + 60, f"with {marked.next.kid}")
+    assert ring.current.kid == marked.next.kid
+    assert not leaked & {key.kid for key in ring.keys}
+    assert (ring.rotated_at, ring.is_compromised) == (NOW + PERIOD + 60, False)
+
+
+@pytest.mark.parametrize("later", [0, 1, PERIOD])
+def test_the_next_run_ends_what_a_compromise_began(later: int) -> None:
+    by = rule()
+    marked = keyring.compromised(keyring.kept(None, by, NOW), by, NOW)
+    ring = keyring.kept(marked, by, NOW + later)
+    assert names(ring) == ("key 3", "key 4", [])
+
+
+def test_a_compromise_that_is_told_twice_is_one() -> None:
+    by = rule()
+    marked = keyring.compromised(keyring.kept(None, by, NOW), by, NOW)
+    assert keyring.compromised(marked, by, NOW + 1) == marked
+
+
+def test_after_a_leak_the_next_key_is_made_known_as_after_any_rotation() -> None:
+    """Its predecessor was published a moment earlier, so some verifiers may know that one alone."""
+    by = rule()
+    ring = keyring.kept(keyring.compromised(keyring.kept(None, by, NOW), by, NOW), by, NOW)
+    assert keyring.kept(ring, by, NOW + 2 * HOUR - 1, early=True) == ring
+    assert names(keyring.kept(ring, by, NOW + 2 * HOUR, early=True))[0] == ring.next.kid
+
+
+def test_after_a_leak_keys_are_of_the_algorithm_of_the_day() -> None:
+    ring = keyring.kept(None, rule("RS256"), NOW)
+    by = rule("EdDSA")
+    assert {key.alg for key in keyring.kept(keyring.compromised(ring, by, NOW), by, NOW).keys} == {"EdDSA"}
+
+
+def test_a_ring_that_does_not_exist_has_nothing_to_leak_and_is_made() -> None:
+    assert names(keyring.compromised(None, rule(), NOW)) == ("key 1", "key 2", [])
+
+
+def test_a_compromise_leaves_who_was_signed_out_signed_out() -> None:
+    by = rule()
+    ring = keyring.kept(None, by, NOW)._replace(sessions_not_before=7)
+    assert keyring.kept(keyring.compromised(ring, by, NOW), by, NOW).sessions_not_before == 7
+
+
+# --- what an operator is told
+
+
+def test_an_operator_is_told_what_each_key_is_and_when_that_changes_and_nothing_secret() -> None:
+    by = rule()
+    ring = keyring.kept(keyring.kept(None, by, NOW), by, NOW + PERIOD)
+    due = NOW + 2 * PERIOD
+    assert keyring.described(ring, by) == [
+        {"state": "current", "kid": "key 2", "alg": "HS256", "created_at": NOW, "changes_at": due},
+        {"state": "next", "kid": "key 3", "alg": "HS256", "created_at": NOW + PERIOD, "changes_at": due},
+        {
+            "state": "retired",
+            "kid": "key 1",
+            "alg": "HS256",
+            "created_at": NOW,
+            "changes_at": NOW + PERIOD + 65 * 60 + LIFETIME + 120,
+        },
+    ]
+
+
+def test_a_next_key_that_is_not_known_yet_delays_the_change() -> None:
+    by = rule("ES256")
+    ring = keyring.kept(keyring.kept(None, rule("RS256"), NOW), by, NOW + PERIOD - 60)
+    assert {key["changes_at"] for key in keyring.described(ring, by)} == {NOW + PERIOD - 60 + 2 * HOUR}
 
 
 # --- keys
@@ -236,9 +386,19 @@ def test_the_key_set_publishes_every_key_that_may_have_signed_and_nothing_secret
 
 
 def test_a_parameter_of_4096_bytes_holds_a_ring_of_the_largest_keys(keys: Mapping[str, Key]) -> None:
-    """In a daily rotation one retired key is left for some 75 minutes; five emergencies within the hour fit too."""
+    """A retired key is left for some 80 minutes, and no two rotations are closer than two hours."""
     key = keys["RS256"]
     assert len(keyring.jwks(Ring(key, key, (key,) * 5))) <= 4096
+
+
+def test_a_key_set_that_the_parameter_cannot_hold_is_refused_with_its_size(keys: Mapping[str, Key]) -> None:
+    key = keys["RS256"]
+    with pytest.raises(Misconfigured) as refusal:
+        keyring.jwks(Ring(key, key, (key,) * 9))
+    assert str(refusal.value) == (
+        "The 11 public keys take 4982 bytes, and their parameter holds 4096. Nothing was changed. "
+        "Try again when a retired key has left."
+    )
 
 
 def test_a_key_is_found_wherever_it_is_in_the_ring(keys: Mapping[str, Key]) -> None:
@@ -251,8 +411,8 @@ def test_a_key_is_found_wherever_it_is_in_the_ring(keys: Mapping[str, Key]) -> N
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SECONDS = st.integers(0, 2**40)
-KEYS = st.builds(Key, TEXTS, TEXTS, SECONDS, TEXTS, st.none() | SECONDS)
-RINGS = st.builds(Ring, KEYS, KEYS, st.lists(KEYS, max_size=3).map(tuple), SECONDS, SECONDS)
+KEYS = st.builds(Key, TEXTS, st.sampled_from(keyring.ALGORITHMS), SECONDS, TEXTS, st.none() | SECONDS, SECONDS)
+RINGS = st.builds(Ring, KEYS, KEYS, st.lists(KEYS, max_size=3).map(tuple), SECONDS, SECONDS, SECONDS)
 
 
 @given(RINGS)
@@ -308,13 +468,31 @@ def test_a_ring_of_a_newer_rolegate_is_told_apart() -> None:
         keyring.load(json.dumps({**PLAIN, "format": 2, "more": "members"}))
 
 
-@pytest.mark.parametrize("name", ["rotated_at", "sessions_not_before"])
+@pytest.mark.parametrize("name", ["rotated_at", "sessions_not_before", "compromised_at"])
 @pytest.mark.parametrize("time", ["1800000000", None, 1.5, True])
 def test_a_time_that_is_no_whole_number_is_no_ring(name: str, time: Any) -> None:
     key = keyring.generate("HS256", 1)
     document = json.loads(keyring.dump(Ring(key, key)))
     with pytest.raises(Misconfigured, match="does not hold a key ring"):
         keyring.load(json.dumps(document | {name: time}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kid": 7},
+        {"alg": "none"},
+        {"alg": ["HS256"]},
+        {"secret": None},
+        {"created_at": "1800000000"},
+        {"lifetime": 1.5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("place", ["current", "next"])
+def test_a_key_that_makes_no_sense_is_no_key(place: str, wrong: Mapping[str, Any]) -> None:
+    with pytest.raises(Misconfigured, match="does not hold a key ring"):
+        keyring.load(json.dumps({**PLAIN, place: {**PLAIN[place], **wrong}}))
 
 
 @pytest.mark.parametrize("alg", ["HS256", "ES256"])

@@ -27,7 +27,7 @@ def silent() -> Iterator[Any]:
 
 
 def rings(world: World) -> Rings:
-    return Rings(RingStore(client("secretsmanager"), world.settings[SECRET]))
+    return Rings(RingStore(client("secretsmanager"), world.settings[SECRET]), 300)
 
 
 def go_silent(kept: Rings, silent: Any, world: World) -> None:
@@ -58,8 +58,9 @@ def test_a_ring_that_an_operator_broke_is_replaced_by_the_last_good_one(world: W
     ring = kept.ring(NOW)
     world.change_ring(SECRET, {"format": 1})
     assert kept.ring(NOW + 300) == ring
-    with pytest.raises(Misconfigured):
+    with pytest.raises(Unavailable) as error:
         kept.ring(NOW + 300 + 3600)
+    assert isinstance(error.value.__cause__, Misconfigured)
 
 
 def test_a_store_that_came_back_is_heard_at_the_next_try(world: World, silent: Any) -> None:
@@ -73,6 +74,38 @@ def test_a_store_that_came_back_is_heard_at_the_next_try(world: World, silent: A
     assert kept.ring(NOW + 329) == ring
     assert kept.ring(NOW + 330) == newer
     assert keyring.find(newer, ring.current.kid) == ring.current
+
+
+def test_a_clock_that_was_set_back_does_not_keep_a_ring_for_ever(world: World) -> None:
+    kept = rings(world)
+    kept.ring(NOW + 86_400)
+    world.change_ring(SECRET, {**world.ring(SECRET), "sessions_not_before": 7})
+    assert kept.ring(NOW).sessions_not_before == 7
+
+
+def test_a_key_that_was_looked_for_in_vain_is_not_looked_for_again(world: World) -> None:
+    kept = rings(world)
+    for second in range(100):
+        assert keyring.find(kept.knowing("leaked", NOW + second), "leaked") is None
+    assert world.wire.calls == ["GetSecretValue"]
+    for number in range(5):
+        kept.knowing(f"another {number}", NOW + 100)
+    with pytest.raises(Unavailable):
+        kept.knowing("one more", NOW + 100)
+    assert kept.knowing("leaked", NOW + 100)
+
+
+def test_names_that_nobody_gave_take_little_memory(world: World) -> None:
+    kept = rings(world)
+    for number in range(Rings.STRANGERS + 2):
+        kept.knowing(f"{number}", NOW + 30 * number)
+        kept.knowing(f"{number}".zfill(65), NOW + 30 * number)
+    assert len(kept._strangers) == Rings.STRANGERS  # noqa: SLF001 - no other way to see it
+    calls = len(world.wire.calls)
+    assert kept.knowing("2", NOW + 30 * Rings.STRANGERS + 60)
+    assert len(world.wire.calls) == calls
+    kept.knowing("1", NOW + 30 * Rings.STRANGERS + 60)
+    assert len(world.wire.calls) == calls + 1
 
 
 @pytest.fixture

@@ -168,30 +168,36 @@ def keys() -> Callable[[str], str]:
     return lambda name: discovery.document(name, issuer, published.at(_now()))
 
 
-def rotate_keys() -> Callable[[Mapping[str, Any]], None]:
-    """Build the rotation: an event of CloudFormation or of the schedule -> nothing."""
-    from rolegate import custom_resource, flows
+def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
+    """Build the keys' keeper: an event of CloudFormation, the schedule or an operator -> a report for the latter."""
+    from rolegate import custom_resource, keyring, rotation
 
     env = _settings()
     stores = _Stores(env)
-    world = flows.Rotation(
+    period = env.whole("KEY_ROTATION_DAYS", 1, 365) * DAY
+    algorithm = env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA")
+    log = _log()
+    world = rotation.Rotation(
         signing=stores.ring_store("SIGNING_KEYS_SECRET"),
         refresh=stores.ring_store("REFRESH_KEYS_SECRET"),
         documents=stores.documents(),
-        algorithm=env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA"),
-        period=env.whole("KEY_ROTATION_DAYS", 1, 365) * DAY,
+        signing_rule=keyring.Rule(algorithm, period, _access_lifetime(env), keyring.generate),
+        refresh_rule=keyring.Rule(keyring.HMAC, period, _refresh_lifetime(env), keyring.generate),
+        audit=log.event,
+        measure=log.measure,
     )
-    log = _log()
 
-    def work() -> None:
+    def work(event: Mapping[str, Any]) -> rotation.Report:
         try:
-            flows.rotate_keys(world, _now())
+            return rotation.carry_out(event, world, _now())
+        except errors.InvalidRequest:
+            raise
         except Exception as error:
             log.event("rotation_failed")
             log.failure(error)
             raise
 
-    return lambda event: custom_resource.run(event, work)
+    return lambda event: custom_resource.run(event, lambda: work(event))
 
 
 class _Stores:
@@ -214,9 +220,10 @@ class _Stores:
         return Sessions(self._client("dynamodb"), self._env.text("SESSIONS_TABLE"))
 
     def rings(self, secret: str) -> "Rings":
+        from rolegate import keyring
         from rolegate.stores.rings import Rings
 
-        return Rings(self.ring_store(secret))
+        return Rings(self.ring_store(secret), self._env.whole("KEY_RING_SECONDS", 30, keyring.FRESH_AT_MOST))
 
     def ring_store(self, secret: str) -> "RingStore":
         from rolegate.stores.rings import RingStore
@@ -232,8 +239,7 @@ class _Stores:
 def _policy(env: Settings, grace: int, rotations_per_late_retry: int) -> "sessions.Policy":
     from rolegate import sessions
 
-    lifetime = env.whole("REFRESH_TOKEN_DAYS", 1, 90) * DAY
-    return sessions.Policy(lifetime, grace, rotations_per_late_retry, env.several("AUDIENCES"))
+    return sessions.Policy(_refresh_lifetime(env), grace, rotations_per_late_retry, env.several("AUDIENCES"))
 
 
 def _issuer(env: Settings) -> "tokens.Issuer":
@@ -242,6 +248,14 @@ def _issuer(env: Settings) -> "tokens.Issuer":
     return tokens.Issuer(
         url=env.text("ISSUER"),
         subject=env.choice("SUBJECT", "username", "user_id"),
-        lifetime=env.whole("ACCESS_TOKEN_MINUTES", 5, 15) * MINUTE,
+        lifetime=_access_lifetime(env),
         roles=roles.DEFAULT,
     )
+
+
+def _access_lifetime(env: Settings) -> int:
+    return env.whole("ACCESS_TOKEN_MINUTES", 5, 15) * MINUTE
+
+
+def _refresh_lifetime(env: Settings) -> int:
+    return env.whole("REFRESH_TOKEN_DAYS", 1, 90) * DAY

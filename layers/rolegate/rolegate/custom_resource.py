@@ -13,15 +13,14 @@ from rolegate.errors import Misconfigured, RolegateError
 PHYSICAL_ID = "rolegate-key-rings"  # constant: a new one would have CloudFormation delete the old
 
 
-def run(event: Mapping[str, Any], work: Callable[[], None]) -> None:
-    """Do the work of an event of CloudFormation, or of the schedule.
+def run(event: Mapping[str, Any], work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work gives
+    """Do the work of an event of CloudFormation, or of anybody else, who gets what it gives.
 
     A deletion does nothing: the stack's secrets outlive it. CloudFormation gets its answer also when the work fails,
     or it would wait for its time-out; anybody else gets the error.
     """
     if "ResponseURL" not in event:
-        work()
-        return
+        return work()
     reason = ""
     if event["RequestType"] != "Delete":
         try:
@@ -31,6 +30,7 @@ def run(event: Mapping[str, Any], work: Callable[[], None]) -> None:
         except Exception as error:  # noqa: BLE001 - the name of the class is all that may be told of it
             reason = f"{type(error).__name__}: see the function's log."
     _answer(event, reason)
+    return None
 
 
 def _answer(event: Mapping[str, Any], reason: str) -> None:

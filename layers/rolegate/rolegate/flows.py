@@ -7,8 +7,7 @@ from rolegate import errors, keyring, sessions, users, verify
 from rolegate.model import Audit, Caller, Presented, Session, Tokens, User
 
 if TYPE_CHECKING:  # each function loads only what its own flow needs
-    from rolegate.stores.documents import Documents
-    from rolegate.stores.rings import Rings, RingStore
+    from rolegate.stores.rings import Rings
     from rolegate.stores.sessions import Sessions
     from rolegate.stores.users import Users
     from rolegate.tokens import Issuer
@@ -101,7 +100,8 @@ def refresh(token: str, caller: Caller, world: Refresh, now: int) -> Tokens:
     signing = world.signing_keys.ring(now).current  # before the write: what fails here has changed nothing
     world.issuer.roles.level(user.role)  # likewise
     session = _rotated(presented, user, caller, world, ring.current.kid, now)
-    sealing = keyring.find(ring, session.live.kid) or keyring.find(world.refresh_keys.reread(now), session.live.kid)
+    kid = session.live.kid
+    sealing = keyring.find(ring, kid) or keyring.find(world.refresh_keys.knowing(kid, now), kid)
     if sealing is None:  # thrown away since, and with it all that it has signed
         raise errors.RefreshTokenRevoked
     return world.issuer.issue(user, session, signing, sealing, now)
@@ -112,8 +112,8 @@ def _presented(token: str, keys: "Rings", issuer: str, now: int) -> Presented:
     try:
         try:
             return verify.refresh_token(token, _verifying(keys.ring(now)), issuer, now)
-        except verify.UnknownKey:
-            return verify.refresh_token(token, _verifying(keys.reread(now)), issuer, now)
+        except verify.UnknownKey as unknown:
+            return verify.refresh_token(token, _verifying(keys.knowing(unknown.kid, now)), issuer, now)
     except verify.Refused:
         raise errors.InvalidRefreshToken from None
 
@@ -203,44 +203,6 @@ def account(username: str, user_id: str, users_table: "Users") -> User:
     if user is None or not user.may_sign_in or user.user_id != user_id:
         raise errors.Unauthorized
     return user
-
-
-class Rotation(NamedTuple):
-    """What a rotation needs from the world."""
-
-    signing: "RingStore"
-    refresh: "RingStore"
-    documents: "Documents"
-    algorithm: str
-    period: int  # seconds
-
-
-def rotate_keys(world: Rotation, now: int) -> None:
-    """Make, rotate or prune both rings as they are due, and publish the public keys; a repetition changes nothing.
-
-    The secret is written first: what signs from then on was published a whole period ago as `next`, and a run that dies
-    before it publishes is repaired by the next one.
-    """
-    world.refresh.update(
-        lambda ring: keyring.kept(ring, now, world.period, keyring.RETIRED_REFRESH_KEY_STAYS, _maker(keyring.HMAC))
-    )
-    ring = world.signing.read()[0]
-    if ring is not None and ring.next.kid not in world.documents.read():
-        world.documents.publish(keyring.jwks(ring))  # a publication got lost: `next` must be known before it signs
-        return
-    while True:
-        ring, version = world.signing.update(
-            lambda ring: keyring.kept(
-                ring, now, world.period, keyring.RETIRED_SIGNING_KEY_STAYS, _maker(world.algorithm)
-            )
-        )
-        world.documents.publish(keyring.jwks(ring))
-        if world.signing.read()[1] == version:  # else somebody rotated meanwhile, and ours may have overwritten theirs
-            return
-
-
-def _maker(alg: str) -> Callable[[int], keyring.Key]:
-    return lambda now: keyring.generate(alg, now)
 
 
 def _who(session: Session) -> dict[str, str]:

@@ -14,24 +14,38 @@ from rolegate import strictjson
 from rolegate.errors import Misconfigured
 
 HMAC = "HS256"
+ALGORITHMS = (HMAC, "RS256", "ES256", "EdDSA")
 FORMAT = 1
-# Seconds for which a retired key still verifies: the longest life that a template's parameter allows to what it has
-# signed, and an hour for functions that still sign with a ring that they read before.
-RETIRED_SIGNING_KEY_STAYS = 15 * 60 + 3600
-RETIRED_REFRESH_KEY_STAYS = 90 * 86_400 + 3600
+LARGEST = 4096  # bytes that a parameter of the standard tier holds
+# A function works with the ring that it read last: so many seconds at most, and an hour more while the store is silent.
+FRESH_AT_MOST, KEPT_WITHOUT_ANSWER = 300, 3600
+STILL_SIGNS = FRESH_AT_MOST + KEPT_WITHOUT_ANSWER
+MARGIN = 120  # seconds: for the leeway that verifiers grant, and for clocks that differ
+# Seconds that verifiers may keep a key set: API Gateway's own JWT authorizers for HTTP APIs keep one for two hours.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
+KNOWN_AFTER = 7200
 
 
 class Key(NamedTuple):
-    """One key. `secret` is base64url for HS256, PKCS #8 PEM for the others."""
+    """One key. `secret` is base64url for HS256, PKCS #8 PEM for the others.
+
+    `lifetime` is that of the longest-lived token that it can have signed, in seconds.
+    """
 
     kid: str
     alg: str
     created_at: int
     secret: str
     retired_at: int | None = None
+    lifetime: int = 0
 
     def __repr__(self) -> str:
         return f"Key({self.kid})"  # the secret stays out of whatever prints this
+
+    @property
+    def leaves_at(self) -> int:
+        """When the last token that a retired key can have signed has expired everywhere."""
+        return (self.retired_at or 0) + STILL_SIGNS + self.lifetime + MARGIN
 
 
 class Ring(NamedTuple):
@@ -42,25 +56,91 @@ class Ring(NamedTuple):
     retired: tuple[Key, ...] = ()
     rotated_at: int = 0
     sessions_not_before: int = 0
+    compromised_at: int = 0
 
     @property
     def keys(self) -> tuple[Key, ...]:
         """Every key that something valid may have been signed with."""
         return (self.current, self.next, *self.retired)
 
+    @property
+    def is_compromised(self) -> bool:
+        """Whether `current` leaked, and signs only until verifiers can know `next`."""
+        return self.rotated_at < self.compromised_at
 
-def kept(ring: Ring | None, now: int, period: int, retired_stay: int, make: Callable[[int], Key]) -> Ring:
-    """Return the ring as it should stand at `now`: created, rotated once when `period` seconds are over, pruned."""
+    @property
+    def next_is_known_at(self) -> int:
+        """When every verifier knows `next`; in a ring that never rotated, whoever knows `current` does."""
+        together = self.next.created_at <= self.current.created_at and not self.compromised_at
+        return self.next.created_at + (0 if together else KNOWN_AFTER)
+
+
+class Rule(NamedTuple):
+    """How a ring is kept. `period` is how long a key signs, `lifetime` how long what it signs lives, in seconds."""
+
+    alg: str
+    period: int
+    lifetime: int
+    generate: Callable[[str, int], Key]
+
+    def key(self, now: int) -> Key:
+        """Make a new key."""
+        return self.generate(self.alg, now)
+
+
+def kept(ring: Ring | None, rule: Rule, now: int, published: str | None = None, *, early: bool = False) -> Ring:
+    """Return the ring as a run at `now` should leave it: made, one step further if that is due or `early`, pruned.
+
+    A key signs only after its publication: `published` is the document that verifiers see, None where nobody needs one.
+    A changed algorithm replaces `next`, which has signed nothing, and then takes its turn.
+    """
     if ring is None:
-        return Ring(current=make(now), next=make(now), rotated_at=now)
-    if now - ring.rotated_at >= period:
-        ring = ring._replace(
-            current=ring.next,
-            next=make(now),
-            retired=(*ring.retired, ring.current._replace(retired_at=now)),
-            rotated_at=now,
-        )
-    return ring._replace(retired=tuple(key for key in ring.retired if (key.retired_at or now) + retired_stay > now))
+        ring = Ring(current=rule.key(now), next=rule.key(now), rotated_at=now)
+    elif ring.next.alg != rule.alg:
+        ring = ring._replace(next=rule.key(now))
+    elif (published is None or ring.next.kid in published) and (ring.is_compromised or _due(ring, rule, now, early)):
+        retired = () if ring.is_compromised else (*ring.retired, ring.current._replace(retired_at=now))
+        ring = ring._replace(current=ring.next, next=rule.key(now), retired=retired, rotated_at=now)
+    return _pruned(_noted(ring, rule.lifetime, now), now)
+
+
+def _due(ring: Ring, rule: Rule, now: int, early: bool) -> bool:  # noqa: FBT001 - as `kept` was told
+    return ring.next_is_known_at <= now and now - ring.rotated_at >= (1 if early else rule.period)
+
+
+def _noted(ring: Ring, lifetime: int, now: int) -> Ring:
+    """Note on every key that may still sign how long the tokens of this moment live."""
+    current, *retired = (
+        key._replace(lifetime=max(key.lifetime, lifetime))
+        if key.retired_at is None or now < key.retired_at + STILL_SIGNS
+        else key
+        for key in (ring.current, *ring.retired)
+    )
+    return ring._replace(current=current, retired=tuple(retired))
+
+
+def _pruned(ring: Ring, now: int) -> Ring:
+    return ring._replace(retired=tuple(key for key in ring.retired if now < key.leaves_at))
+
+
+def described(ring: Ring, rule: Rule) -> list[dict[str, str | int]]:
+    """Say of every key what it is and when that changes, at the first daily run from then on; nothing secret."""
+    due = max(ring.rotated_at + rule.period, ring.next_is_known_at)
+    states = [("current", due), ("next", due), *(("retired", key.leaves_at) for key in ring.retired)]
+    return [
+        {"state": state, "kid": key.kid, "alg": key.alg, "created_at": key.created_at, "changes_at": changes_at}
+        for key, (state, changes_at) in zip(ring.keys, states, strict=True)
+    ]
+
+
+def compromised(ring: Ring | None, rule: Rule, now: int) -> Ring:
+    """Return the ring as it stands right after its keys leaked: `next` is a new one, and the next run drops the rest.
+
+    So nothing signs before its publication even then. Once more before that run, it changes nothing.
+    """
+    if ring is None or ring.is_compromised:
+        return ring or kept(None, rule, now)
+    return ring._replace(next=rule.key(now), retired=(), rotated_at=0, compromised_at=now)
 
 
 def generate(alg: str, now: int) -> Key:
@@ -101,8 +181,17 @@ def public_jwk(key: Key) -> Mapping[str, str]:
 
 
 def jwks(ring: Ring) -> str:
-    """Return the JWK set that verifiers fetch (RFC 7517, section 5), in few bytes: a parameter holds 4096."""
-    return json.dumps({"keys": [public_jwk(key) for key in ring.keys]}, separators=(",", ":"))
+    """Return the JWK set that verifiers fetch (RFC 7517, section 5).
+
+    Raises `Misconfigured` for one that the parameter cannot hold; prune the ring first.
+    """
+    document = json.dumps({"keys": [public_jwk(key) for key in ring.keys]}, separators=(",", ":"))
+    if len(document) > LARGEST:
+        raise Misconfigured(
+            f"The {len(ring.keys)} public keys take {len(document)} bytes, and their parameter holds {LARGEST}. "
+            "Nothing was changed. Try again when a retired key has left."
+        )
+    return document
 
 
 def dump(ring: Ring) -> str:
@@ -128,13 +217,22 @@ def load(document: str) -> Ring | None:
             return None
         if plain.pop("format") != FORMAT:
             raise Misconfigured(f"The key ring is not of format {FORMAT}: a newer Rolegate wrote it.")
-        current, upcoming = Key(**plain.pop("current")), Key(**plain.pop("next"))
-        retired = tuple(Key(**key) for key in plain.pop("retired"))
-        if {name: type(time) for name, time in plain.items()} == {"rotated_at": int, "sessions_not_before": int}:
-            return Ring(current, upcoming, retired, **plain)
+        current, upcoming = _key(plain.pop("current")), _key(plain.pop("next"))
+        retired = tuple(map(_key, plain.pop("retired")))
+        ring = Ring(current, upcoming, retired, **plain)
+        if all(type(time) is int for time in ring[3:]):
+            return ring
     except (ValueError, TypeError, KeyError, AttributeError):
         pass
     raise Misconfigured("The secret does not hold a key ring.")
+
+
+def _key(plain: Mapping[str, Any]) -> Key:
+    key = Key(**plain)
+    texts, times = (key.kid, key.alg, key.secret), (key.created_at, key.lifetime, key.retired_at or 0)
+    if key.alg not in ALGORITHMS or {*map(type, texts)} != {str} or {*map(type, times)} != {int}:
+        raise ValueError
+    return key
 
 
 def _members(public: Any) -> dict[str, str]:  # noqa: ANN401 - one of three key classes that a cold start must not load

@@ -27,7 +27,7 @@ class Log:
     def event(self, event: str, **facts: str | int | None) -> None:
         """Write an audit event, and count it if `METRICS` names it."""
         if event in METRICS:
-            self._count(METRICS[event])
+            self.measure(METRICS[event], 1)
             self._powertools().warning(event, **self._told(facts))
         else:
             self._powertools().info(event, **self._told(facts))
@@ -50,8 +50,9 @@ class Log:
             self._logger = Logger(service="rolegate", location=None, use_rfc3339=True, utc=True)
         return self._logger
 
-    def _count(self, metric: str) -> None:
+    def measure(self, metric: str, value: float) -> None:
+        """Write a value of a metric, under the namespace and without dimensions."""
         from aws_lambda_powertools.metrics import MetricUnit, single_metric  # noqa: PLC0415
 
-        with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=self._namespace):
+        with single_metric(name=metric, unit=MetricUnit.Count, value=value, namespace=self._namespace):
             pass

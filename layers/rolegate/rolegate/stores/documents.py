@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from rolegate.stores import aws
+
+NONE = '{"keys":[]}'  # as a new stack's parameter says it
 
 
 class Documents:
@@ -13,9 +17,14 @@ class Documents:
         self._parameter = parameter
 
     def read(self) -> str:
-        """Return the published JWK set."""
-        with aws.reached():
-            return str(self._client.get_parameter(Name=self._parameter)["Parameter"]["Value"])
+        """Return the published JWK set; without its parameter, which the next rotation makes anew, one of no keys."""
+        try:
+            with aws.reached():
+                return str(self._client.get_parameter(Name=self._parameter)["Parameter"]["Value"])
+        except ClientError as error:
+            if aws.code(error) != "ParameterNotFound":
+                raise
+            return NONE
 
     def publish(self, document: str) -> None:
         """Replace the published JWK set; a parameter of the standard tier holds 4,096 bytes."""

@@ -11,7 +11,9 @@ from rolegate import keyring
 from rolegate.errors import Misconfigured, Unavailable
 from rolegate.stores import aws
 
-CURRENT = "AWSCURRENT"
+CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "rolegate-pending"
+_GONE = ("ResourceNotFoundException", "InvalidRequestException")  # the latter while it waits for its deletion
+_OVERTAKEN = ("InvalidParameterException", "InvalidRequestException")
 
 
 class RingStore:
@@ -22,10 +24,16 @@ class RingStore:
         self._secret = secret
 
     def read(self) -> tuple[keyring.Ring | None, str]:
-        """Return the ring and its version; no ring in a stack whose first ones are still to be made."""
-        with aws.reached():
-            found = self._client.get_secret_value(SecretId=self._secret, VersionStage=CURRENT)
-        return keyring.load(found["SecretString"]), found["VersionId"]
+        """Return the ring and its version; no ring in a stack whose first ones are still to be made.
+
+        Raises `Misconfigured` when the secret holds anything but a ring, or is not there.
+        """
+        found = self._version(CURRENT)
+        if found is None:
+            raise Misconfigured(
+                "The secret of a key ring is gone, or has no value. Restore it, or put {} for new keys."
+            )
+        return keyring.load(found.get("SecretString", "")), found["VersionId"]
 
     def update(self, step: Callable[[keyring.Ring | None], keyring.Ring]) -> tuple[keyring.Ring, str]:
         """Replace the ring by what `step` makes of it; return the one in force then, and its version.
@@ -42,36 +50,49 @@ class RingStore:
                 return changed, fresh
         raise Unavailable
 
+    def forget_previous(self) -> None:
+        """Take the label away by which the version before the current one can still be asked for."""
+        found = self._version(PREVIOUS)
+        if found is not None:
+            self._move(PREVIOUS, RemoveFromVersionId=found["VersionId"])
+
     def _swap(self, document: str, read: str) -> str | None:
         """Make `document` the current version unless another has come since `read`; then return None.
 
         Secrets Manager has no conditional write, but moves a staging label only away from the version it is said to
-        be on (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html).
+        be on (https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html). A
+        version that never becomes current loses its label to the next one, and is deleted by Secrets Manager.
         """
         version = str(uuid.uuid4())
-        label = f"rolegate-{version}"
         with aws.reached():
             self._client.put_secret_value(
-                SecretId=self._secret, ClientRequestToken=version, SecretString=document, VersionStages=[label]
+                SecretId=self._secret, ClientRequestToken=version, SecretString=document, VersionStages=[PENDING]
             )
-            try:
-                self._client.update_secret_version_stage(
-                    SecretId=self._secret, VersionStage=CURRENT, MoveToVersionId=version, RemoveFromVersionId=read
-                )
-            except ClientError as error:
-                if aws.code(error) not in ("InvalidParameterException", "InvalidRequestException"):
-                    raise
-                won = self._is_current(version)
-            else:
-                won = True
-            self._client.update_secret_version_stage(
-                SecretId=self._secret, VersionStage=label, RemoveFromVersionId=version
-            )
-        return version if won else None
+        if self._move(CURRENT, MoveToVersionId=version, RemoveFromVersionId=read):
+            return version
+        found = self._version(CURRENT)  # perhaps our own move landed and only its answer got lost
+        return version if found is not None and found["VersionId"] == version else None
 
-    def _is_current(self, version: str) -> bool:
-        """Tell whether our own move landed and only its answer got lost."""
-        return bool(self._client.get_secret_value(SecretId=self._secret, VersionStage=CURRENT)["VersionId"] == version)
+    def _move(self, label: str, **versions: str) -> bool:
+        """Move a label; tell whether it was where it was said to be."""
+        try:
+            with aws.reached():
+                self._client.update_secret_version_stage(SecretId=self._secret, VersionStage=label, **versions)
+        except ClientError as error:
+            if aws.code(error) not in _OVERTAKEN:
+                raise
+            return False
+        return True
+
+    def _version(self, label: str) -> dict[str, Any] | None:
+        try:
+            with aws.reached():
+                found: dict[str, Any] = self._client.get_secret_value(SecretId=self._secret, VersionStage=label)
+        except ClientError as error:
+            if aws.code(error) not in _GONE:
+                raise
+            return None
+        return found
 
 
 class Rings:
@@ -81,47 +102,56 @@ class Rings:
     """
 
     REREADS, IN_SECONDS = 5, 30
-    KEPT_WITHOUT_ANSWER = 3600  # seconds beyond its freshness
     PAUSE = 30  # seconds between two tries to replace a ring that still serves: each may wait for its time-out
+    STRANGERS, LONGEST_KID = 1000, 64  # of keys that are nobody's: how many are remembered, and how long their names
 
-    def __init__(self, store: RingStore, fresh_seconds: int = 300) -> None:
+    def __init__(self, store: RingStore, fresh_seconds: int) -> None:
         self._store = store
         self._fresh = fresh_seconds
         self._ring: keyring.Ring | None = None
-        self._read_at = 0
-        self._next_try_at = 0
+        self._read_at = self._tried_at = -self.PAUSE
         self._rereads: deque[int] = deque(maxlen=self.REREADS)
+        self._strangers: dict[str, None] = {}
 
     def ring(self, now: int) -> keyring.Ring:
-        """Return the ring to work with.
-
-        Raises `Unavailable` without any that may still be used, `Misconfigured` if what the store holds is why.
-        """
+        """Return the ring to work with. Raises `Unavailable` without any that may still be used."""
         kept, age = self._ring, now - self._read_at
-        usable = kept is not None and age < self._fresh + self.KEPT_WITHOUT_ANSWER
-        if kept is not None and usable and (age < self._fresh or now < self._next_try_at):
+        usable = kept is not None and age < self._fresh + keyring.KEPT_WITHOUT_ANSWER
+        # Not before either: a clock that was set back must not keep a ring for ever.
+        if kept is not None and usable and (0 <= age < self._fresh or 0 <= now - self._tried_at < self.PAUSE):
             return kept
-        self._next_try_at = now + self.PAUSE
+        self._tried_at = now
         try:
-            return self._reread(now)
-        except (Unavailable, Misconfigured):
+            return self._read(now)
+        except Unavailable:
             if kept is not None and usable:
                 return kept
             raise
 
-    def reread(self, now: int) -> keyring.Ring:
-        """Return the ring read anew, because a token names a key that it lacks.
+    def knowing(self, kid: str, now: int) -> keyring.Ring:
+        """Return the ring read anew, because something names a key that it lacks.
 
-        Raises `Unavailable` while that may not happen yet: five times in half a minute, however many tokens ask.
+        Raises `Unavailable` while that may not happen yet: five times in half a minute, however many ask. A key is
+        in the ring before it signs, so one that was looked for in vain stays a stranger and is not looked for again.
         """
-        if len(self._rereads) == self.REREADS and now - self._rereads[0] < self.IN_SECONDS:
+        if self._ring is not None and kid in self._strangers:
+            return self._ring
+        if len(self._rereads) == self.REREADS and 0 <= now - self._rereads[0] < self.IN_SECONDS:
             raise Unavailable(retry_after=self.IN_SECONDS)
         self._rereads.append(now)
-        return self._reread(now)
+        ring = self._read(now)
+        if keyring.find(ring, kid) is None and len(kid) <= self.LONGEST_KID:
+            if len(self._strangers) == self.STRANGERS:
+                del self._strangers[next(iter(self._strangers))]
+            self._strangers[kid] = None
+        return ring
 
-    def _reread(self, now: int) -> keyring.Ring:
-        ring, _ = self._store.read()
+    def _read(self, now: int) -> keyring.Ring:
+        try:
+            ring, _ = self._store.read()
+        except Misconfigured as error:
+            raise Unavailable from error
         if ring is None:
-            raise Unavailable from Misconfigured("There is no key ring yet. Invoke the stack's RotateKeysFunction.")
+            raise Unavailable from Misconfigured("There is no key ring yet. Run: rolegate keys rotate")
         self._ring, self._read_at = ring, now
         return ring
