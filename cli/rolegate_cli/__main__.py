@@ -85,6 +85,10 @@ def _users(found: stack.Stack, given: argparse.Namespace) -> None:
 def _keys(found: stack.Stack, given: argparse.Namespace) -> None:
     report = keys.rotate(found, given.compromised) if given.action == "rotate" else keys.show(found)
     print("\n".join(keys.lines(report)))
+    if given.action == "rotate" and given.compromised:
+        print(
+            "No verifier of Rolegate's own takes one of the old keys after 7 minutes; docs/operations.md says who else."
+        )
 
 
 def _sign_everyone_out(found: stack.Stack, _given: argparse.Namespace) -> None:

@@ -364,6 +364,9 @@ def test_compromised_keys_are_thrown_away_at_once(world: World, rolegate: Rolega
     for ring in (0, 1):
         assert set(before[ring]).isdisjoint(after[ring]) is (ring in gone)
     assert ("are signed out" in said.out) is (1 in gone)
+    assert said.out.splitlines()[-1].startswith(
+        "No verifier of Rolegate's own takes one of the old keys after 7 minutes"
+    )
 
 
 def test_everyone_is_signed_out_by_one_command(world: World, rolegate: Rolegate) -> None:

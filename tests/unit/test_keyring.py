@@ -468,6 +468,20 @@ def test_a_ring_of_a_newer_rolegate_is_told_apart() -> None:
         keyring.load(json.dumps({**PLAIN, "format": 2, "more": "members"}))
 
 
+def test_a_ring_of_before_lifetimes_were_noted_loses_nothing_that_was_signed() -> None:
+    by = rule(lifetime=7 * DAY)
+    ring = keyring.kept(keyring.kept(None, by, NOW), by, NOW + PERIOD)
+    old = json.loads(keyring.dump(ring))
+    del old["compromised_at"]
+    for key in (old["current"], old["next"], *old["retired"]):
+        del key["lifetime"]
+    read = keyring.load(json.dumps(old))
+    assert read is not None
+    later = keyring.kept(read, by, NOW + PERIOD + 90 * DAY)
+    assert keyring.find(later, ring.retired[0].kid) is not None
+    assert read.compromised_at == 0
+
+
 @pytest.mark.parametrize("name", ["rotated_at", "sessions_not_before", "compromised_at"])
 @pytest.mark.parametrize("time", ["1800000000", None, 1.5, True])
 def test_a_time_that_is_no_whole_number_is_no_ring(name: str, time: Any) -> None:

@@ -20,6 +20,7 @@ LARGEST = 4096  # bytes that a parameter of the standard tier holds
 # A function works with the ring that it read last: so many seconds at most, and an hour more while the store is silent.
 FRESH_AT_MOST, KEPT_WITHOUT_ANSWER = 300, 3600
 STILL_SIGNS = FRESH_AT_MOST + KEPT_WITHOUT_ANSWER
+LONGEST_LIFETIME = 90 * 86_400  # seconds that a parameter allows any token; rings of before it was noted go by it
 MARGIN = 120  # seconds: for the leeway that verifiers grant, and for clocks that differ
 # Seconds that verifiers may keep a key set: API Gateway's own JWT authorizers for HTTP APIs keep one for two hours.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
@@ -228,7 +229,7 @@ def load(document: str) -> Ring | None:
 
 
 def _key(plain: Mapping[str, Any]) -> Key:
-    key = Key(**plain)
+    key = Key(**{"lifetime": LONGEST_LIFETIME, **plain})
     texts, times = (key.kid, key.alg, key.secret), (key.created_at, key.lifetime, key.retired_at or 0)
     if key.alg not in ALGORITHMS or {*map(type, texts)} != {str} or {*map(type, times)} != {int}:
         raise ValueError
