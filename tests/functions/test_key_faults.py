@@ -188,6 +188,25 @@ def test_a_compromise_that_died_is_ended_by_the_daily_run(world: World) -> None:
     assert published() == kids(rings(world)[0])
 
 
+def test_of_two_who_report_a_leak_at_once_both_find_every_key_replaced(world: World) -> None:
+    leaked = {kid for ring in rings(world) for kid in kids(ring)}
+    seen: list[set[str]] = []
+
+    def second() -> None:
+        run(world, action="rotate", compromised="both")
+        seen.append({kid for ring in rings(world) for kid in kids(ring)})
+
+    for operation in ("PutSecretValue", "UpdateSecretVersionStage", "PutParameter"):
+        world.wire.order(operation, second)
+        run(world, action="rotate", compromised="both")
+        after = {kid for ring in rings(world) for kid in kids(ring)}
+        assert not leaked & after
+        assert not leaked & seen[-1]
+        assert published() == kids(rings(world)[0])
+        assert not any(ring.is_compromised for ring in rings(world))
+        leaked |= after
+
+
 def test_after_a_leak_nothing_keeps_the_version_before(world: World) -> None:
     run(world, action="rotate", compromised="both")
     _no_version_before(world)

@@ -206,18 +206,22 @@ def test_leaked_keys_are_replaced_by_one_that_is_published_first_and_then_none_o
     assert (ring.rotated_at, ring.is_compromised) == (NOW + PERIOD + 60, False)
 
 
-@pytest.mark.parametrize("later", [0, 1, PERIOD])
+@pytest.mark.parametrize("later", [-30, 0, 1, PERIOD])
 def test_the_next_run_ends_what_a_compromise_began(later: int) -> None:
     by = rule()
     marked = keyring.compromised(keyring.kept(None, by, NOW), by, NOW)
     ring = keyring.kept(marked, by, NOW + later)
     assert names(ring) == ("key 3", "key 4", [])
+    assert not ring.is_compromised
 
 
-def test_a_compromise_that_is_told_twice_is_one() -> None:
+def test_a_compromise_that_is_told_again_before_it_is_over_drops_the_key_that_waited_too() -> None:
+    """Whoever reads the secret still, has read that key."""
     by = rule()
     marked = keyring.compromised(keyring.kept(None, by, NOW), by, NOW)
-    assert keyring.compromised(marked, by, NOW + 1) == marked
+    again = keyring.compromised(marked, by, NOW + 1)
+    assert again.next.kid not in {key.kid for key in marked.keys}
+    assert marked.next.kid not in {key.kid for key in keyring.kept(again, by, NOW + 1).keys}
 
 
 def test_after_a_leak_the_next_key_is_made_known_as_after_any_rotation() -> None:

@@ -101,7 +101,8 @@ def kept(ring: Ring | None, rule: Rule, now: int, published: str | None = None, 
         ring = ring._replace(next=rule.key(now))
     elif (published is None or ring.next.kid in published) and (ring.is_compromised or _due(ring, rule, now, early)):
         retired = () if ring.is_compromised else (*ring.retired, ring.current._replace(retired_at=now))
-        ring = ring._replace(current=ring.next, next=rule.key(now), retired=retired, rotated_at=now)
+        at = max(now, ring.compromised_at)  # the clock of whoever marked the ring may be ahead of ours
+        ring = ring._replace(current=ring.next, next=rule.key(now), retired=retired, rotated_at=at)
     return _pruned(_noted(ring, rule.lifetime, now), now)
 
 
@@ -137,10 +138,10 @@ def described(ring: Ring, rule: Rule) -> list[dict[str, str | int]]:
 def compromised(ring: Ring | None, rule: Rule, now: int) -> Ring:
     """Return the ring as it stands right after its keys leaked: `next` is a new one, and the next run drops the rest.
 
-    So nothing signs before its publication even then. Once more before that run, it changes nothing.
+    So nothing signs before its publication even then. Once more before that run, `next` is renewed: it may have leaked.
     """
-    if ring is None or ring.is_compromised:
-        return ring or kept(None, rule, now)
+    if ring is None:
+        return kept(None, rule, now)
     return ring._replace(next=rule.key(now), retired=(), rotated_at=0, compromised_at=now)
 
 
