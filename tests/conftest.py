@@ -448,6 +448,7 @@ def stack_without_rings(**settings: str) -> Iterator[World]:
             botocore.endpoint, "time", SimpleNamespace(sleep=lambda _seconds: None)
         )  # its pause before a retry
         patch.setattr(bootstrap, "_now", clock)
+        patch.setattr(bootstrap, "_wait", clock.tick)
         world = World(clock, WIRE, settings)
         for table, keys in TABLES.items():
             client("dynamodb").create_table(

@@ -83,15 +83,24 @@ def _users(found: stack.Stack, given: argparse.Namespace) -> None:
 
 
 def _keys(found: stack.Stack, given: argparse.Namespace) -> None:
-    report = keys.rotate(found, given.compromised) if given.action == "rotate" else keys.show(found)
-    print("\n".join(keys.lines(report)))
-    if given.action == "rotate" and given.compromised:
+    print(f"Keys of {found.name}")
+    if given.action == "show":
+        print("\n".join(keys.lines(keys.show(found))))
+    elif given.compromised:
+        print("\n".join(keys.lines(keys.drop(found, given.compromised))))
         print(
             "No verifier of Rolegate's own takes one of the old keys after 7 minutes; docs/operations.md says who else."
         )
+        print("For 5 minutes sign-in and refresh may still use old keys, and answer tokens that are then refused.")
+    else:
+        report = keys.rotate(found)
+        print("\n".join(keys.lines(report)))
+        if sentences := keys.waiting(report):
+            raise stack.CommandError("\n".join(sentences))
 
 
 def _sign_everyone_out(found: stack.Stack, _given: argparse.Namespace) -> None:
+    print(f"Users of {found.name}")
     keys.sign_everyone_out(found)
     print("Every session that was begun before now ends: within 5 minutes no refresh token of one is taken any more.")
 

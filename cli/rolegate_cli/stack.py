@@ -19,8 +19,9 @@ class CommandError(Exception):
 
 
 class Stack(NamedTuple):
-    """A deployed stack: what it put out, and how to reach its services."""
+    """A deployed stack: what it put out, and how to reach its services. `name` is for people."""
 
+    name: str
     session: Any
     endpoint_url: str | None
     outputs: dict[str, str]
@@ -85,4 +86,5 @@ def _described(session: Any, endpoint_url: str | None, name: str) -> Stack:  # n
     parameters = {given["ParameterKey"]: given.get("ParameterValue", "") for given in found.get("Parameters", [])}
     if "RotateKeysFunctionName" not in outputs:
         raise CommandError(f"The stack '{name}' is not a Rolegate stack, or its deployment has not finished.")
-    return Stack(session, endpoint_url, outputs, parameters)
+    called = "the local stack" if endpoint_url else f"the stack '{name}' in {session.region_name}"
+    return Stack(called, session, endpoint_url, outputs, parameters)

@@ -306,6 +306,7 @@ def test_the_keys_are_shown_with_what_they_are_and_when_that_changes(world: Worl
     made, due = "2027-01-15 08:00 UTC", "2027-02-14 08:00 UTC"
     assert (said.code, said.err) == (0, "")
     assert said.out.splitlines() == [
+        "Keys of the stack 'auth' in eu-central-1",
         "Signing keys, for access tokens",
         f"  current  {signing[0]}  RS256  made {made}  signs until {due}",
         f"  next     {signing[1]}  RS256  made {made}  signs from {due}",
@@ -335,10 +336,14 @@ def test_a_second_rotation_waits_until_every_verifier_can_know_the_next_key(worl
     rolegate(*ON_AWS, "keys", "rotate")
     before = world.stored()
     world.clock.tick(60)
-    assert failed(rolegate(*ON_AWS, "keys", "rotate")) == (
-        "Not every ring was rotated: verifiers may keep a key set for two hours, so a next key may not sign before "
-        "2027-01-15 10:01 UTC. After a leak do not wait: rolegate keys rotate --compromised signing"
-    )
+    said = rolegate(*ON_AWS, "keys", "rotate")
+    assert said.code == 1
+    assert said.err.splitlines() == [
+        f"The {name} keys did not rotate: others may use the keys that they read for two hours, so the next "
+        "key may not sign before 2027-01-15 10:01 UTC."
+        for name in ("signing", "refresh")
+    ]
+    assert keys_of(said)
     assert world.stored() == before
     world.clock.tick(7200)
     assert rolegate(*ON_AWS, "keys", "rotate").code == 0
@@ -350,7 +355,9 @@ def test_a_next_key_that_was_never_published_is_published_and_does_not_sign_yet(
     client("ssm").put_parameter(Name="/rolegate/jwks", Value='{"keys":[]}', Overwrite=True)
     world.clock.tick(60)
     current = kids(world, "SIGNING_KEYS_SECRET")[0]
-    assert failed(rolegate(*ON_AWS, "keys", "rotate")).startswith("The next key was not published yet; it is now.")
+    said = rolegate(*ON_AWS, "keys", "rotate")
+    assert said.err.startswith("The signing keys did not rotate")
+    assert "2027-01-15 10:01 UTC" in said.err  # two hours from its publication, which is now
     assert kids(world, "SIGNING_KEYS_SECRET")[0] == current
 
 
@@ -364,9 +371,8 @@ def test_compromised_keys_are_thrown_away_at_once(world: World, rolegate: Rolega
     for ring in (0, 1):
         assert set(before[ring]).isdisjoint(after[ring]) is (ring in gone)
     assert ("are signed out" in said.out) is (1 in gone)
-    assert said.out.splitlines()[-1].startswith(
-        "No verifier of Rolegate's own takes one of the old keys after 7 minutes"
-    )
+    assert "No verifier of Rolegate's own takes one of the old keys after 7 minutes" in said.out
+    assert len(keys_of(said)) == 2 * len(gone)  # of the rings that it was about
 
 
 def test_everyone_is_signed_out_by_one_command(world: World, rolegate: Rolegate) -> None:
@@ -375,7 +381,8 @@ def test_everyone_is_signed_out_by_one_command(world: World, rolegate: Rolegate)
     world.clock.tick(1)
     said = rolegate(*ON_AWS, "sign-out-everyone")
     assert (said.code, said.err) == (0, "")
-    assert said.out.startswith("Every session that was begun before now ends: within 5 minutes")
+    assert said.out.splitlines()[0] == "Users of the stack 'auth' in eu-central-1"
+    assert said.out.splitlines()[1].startswith("Every session that was begun before now ends: within 5 minutes")
     world.clock.tick(300)
     assert world.refresh(token).problem == (401, "refresh_token_revoked", "Refresh token revoked")
     assert world.refresh(world.login()["refresh_token"]).status == 200
@@ -386,11 +393,34 @@ def test_everyone_is_signed_out_by_one_command(world: World, rolegate: Rolegate)
 
 def test_what_the_keys_function_cannot_do_is_one_sentence(world: World, rolegate: Rolegate) -> None:
     world.change_ring("SIGNING_KEYS_SECRET", {"secret": "hunter2"})
-    said = failed(rolegate(*ON_AWS, "keys", "rotate"))
-    assert said == "The keys' function failed: The secret does not hold a key ring. Its log says more."
+    said = rolegate(*ON_AWS, "keys", "rotate")
+    secret = world.settings["SIGNING_KEYS_SECRET"]
+    assert said.code == 1
+    assert said.err == (
+        f"The keys' function failed: The secret does not hold a key ring. It is {secret}. "
+        "Restore its value; {} makes new keys. Its log says more.\n"
+    )
 
 
 def test_an_order_whose_answer_got_lost_is_not_given_twice(world: World, rolegate: Rolegate) -> None:
     world.wire.order("Invoke", Fault.ANSWER_LOST)
-    assert failed(rolegate(*ON_AWS, "keys", "rotate", "--compromised", "signing")).startswith("AWS could not be asked")
+    said = rolegate(*ON_AWS, "keys", "rotate", "--compromised", "signing")
+    assert said.code == 1
+    assert said.err.startswith("No answer came, so the order may have been carried out or not.")
     assert world.wire.calls.count("Invoke") == 1
+
+
+def test_an_order_that_is_stopped_after_it_was_sent_may_have_been_carried_out(world: World, rolegate: Rolegate) -> None:
+    def stop(_request: AWSPreparedRequest) -> tuple[int, str]:
+        raise KeyboardInterrupt
+
+    world.wire.stands_in["Invoke"] = stop
+    said = rolegate(*ON_AWS, "keys", "rotate")
+    assert said.err.startswith("No answer came, so the order may have been carried out or not.")
+
+
+def test_keys_that_were_not_thrown_away_are_not_said_to_be(world: World, rolegate: Rolegate) -> None:
+    report = {"now": 7, "rings": {"signing": {"keys": [], "rotated_at": 6, "next_is_known_at": 6}}}
+    world.wire.stands_in["Invoke"] = lambda _: (200, json.dumps(report))
+    said = rolegate(*ON_AWS, "keys", "rotate", "--compromised", "signing")
+    assert (said.code, said.err) == (1, "The keys were not thrown away. Give the same command again.\n")

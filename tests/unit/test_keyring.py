@@ -98,9 +98,11 @@ def test_several_retired_keys_stay_each_its_own_time() -> None:
 def test_a_key_outlives_the_longest_lived_token_that_it_signed_whatever_the_lifetime_is_now() -> None:
     long, short = rule(lifetime=90 * DAY), rule(lifetime=7 * DAY)
     ring = keyring.kept(keyring.kept(keyring.kept(None, short, NOW), long, NOW + 1), short, NOW + 2)
-    assert (ring.current.lifetime, ring.next.lifetime) == (90 * DAY, 0)
+    assert (ring.current.lifetime, ring.next.lifetime) == (90 * DAY, 90 * DAY)
     ring = keyring.kept(ring, short, NOW + PERIOD)
-    assert [key.lifetime for key in ring.keys] == [7 * DAY, 0, 90 * DAY]
+    assert [key.lifetime for key in ring.keys] == [90 * DAY, 7 * DAY, 90 * DAY]
+    ring = keyring.kept(ring, short, NOW + 2 * PERIOD)  # a period later the longer life of then is over
+    assert [key.lifetime for key in ring.keys][:2] == [7 * DAY, 7 * DAY]
 
 
 @pytest.mark.parametrize(("after", "noted"), [(0, 90), (65 * 60 - 1, 90), (65 * 60, 7)])
@@ -110,7 +112,7 @@ def test_a_longer_life_is_noted_on_a_retired_key_while_an_old_ring_may_still_sig
     short = rule(lifetime=7 * DAY)
     ring = keyring.kept(keyring.kept(None, short, NOW), short, NOW + PERIOD)
     ring = keyring.kept(ring, rule(lifetime=90 * DAY), NOW + PERIOD + after)
-    assert [key.lifetime for key in ring.keys] == [90 * DAY, 0, noted * DAY]
+    assert [key.lifetime for key in ring.keys] == [90 * DAY, 90 * DAY, noted * DAY]
 
 
 def test_a_rotation_keeps_who_was_signed_out_signed_out() -> None:
@@ -161,8 +163,13 @@ def test_the_next_key_signs_only_when_every_verifier_can_know_it(after: int, *, 
 def test_a_key_that_was_not_published_does_not_sign(*, early: bool) -> None:
     by = rule()
     ring = keyring.kept(None, by, NOW)
-    assert keyring.kept(ring, by, NOW + PERIOD, '{"keys":["key 1"]}', early=early) == ring
-    assert names(keyring.kept(ring, by, NOW + PERIOD, '["key 1", "key 2"]', early=early))[0] == "key 2"
+    late = keyring.kept(ring, by, NOW + PERIOD, '{"keys":["key 1"]}', early=early)
+    assert names(late) == names(ring)
+    assert late.next.created_at == NOW + PERIOD  # from now on it is published, and from then on known
+    published = '["key 1", "key 2"]'
+    assert keyring.kept(late, by, NOW + PERIOD + 2 * HOUR - 1, published, early=early) == late
+    assert names(keyring.kept(late, by, NOW + PERIOD + 2 * HOUR, published, early=early))[0] == "key 2"
+    assert names(keyring.kept(ring, by, NOW + PERIOD, published, early=early))[0] == "key 2"
 
 
 # --- another algorithm
@@ -199,7 +206,7 @@ def test_leaked_keys_are_replaced_by_one_that_is_published_first_and_then_none_o
     assert marked.current == ring.current
     assert marked.next.kid not in leaked
     assert marked.retired == ()
-    assert keyring.kept(marked, by, NOW + PERIOD + 60, "not that key") == marked
+    assert names(keyring.kept(marked, by, NOW + PERIOD + 60, "not that key")) == names(marked)
     ring = keyring.kept(marked, by, NOW + PERIOD + 60, f"with {marked.next.kid}")
     assert ring.current.kid == marked.next.kid
     assert not leaked & {key.kid for key in ring.keys}
@@ -266,6 +273,12 @@ def test_an_operator_is_told_what_each_key_is_and_when_that_changes_and_nothing_
             "changes_at": NOW + PERIOD + 65 * 60 + LIFETIME + 120,
         },
     ]
+
+
+def test_an_operator_is_told_that_a_key_leaked_until_it_is_thrown_away() -> None:
+    by = rule()
+    told = keyring.described(keyring.compromised(keyring.kept(None, by, NOW), by, NOW + 7), by)
+    assert [(key["state"], key["changes_at"]) for key in told] == [("leaked", NOW + 7), ("next", NOW + 7)]
 
 
 def test_a_next_key_that_is_not_known_yet_delays_the_change() -> None:

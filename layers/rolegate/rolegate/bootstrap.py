@@ -32,6 +32,10 @@ def _now() -> int:
     return int(time.time())
 
 
+def _wait(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 @cache
 def _log() -> "Log":
     from rolegate.observe import Log
@@ -185,6 +189,7 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
         refresh_rule=keyring.Rule(keyring.HMAC, period, _refresh_lifetime(env), keyring.generate),
         audit=log.event,
         measure=log.measure,
+        wait=_wait,
     )
 
     def work(event: Mapping[str, Any]) -> rotation.Report:

@@ -92,7 +92,7 @@ def refresh(token: str, caller: Caller, world: Refresh, now: int) -> Tokens:
     ring = world.refresh_keys.ring(now)
     if presented.token.expires_at + world.policy.leeway <= now:
         raise errors.RefreshTokenExpired
-    if presented.auth_time < ring.sessions_not_before:
+    if _signed_out(presented, ring):
         raise errors.RefreshTokenRevoked
     user = world.users.get(presented.username)
     if user is None or not user.may_sign_in or user.user_id != presented.user_id:
@@ -100,11 +100,18 @@ def refresh(token: str, caller: Caller, world: Refresh, now: int) -> Tokens:
     signing = world.signing_keys.ring(now).current  # before the write: what fails here has changed nothing
     world.issuer.roles.level(user.role)  # likewise
     session = _rotated(presented, user, caller, world, ring.current.kid, now)
-    kid = session.live.kid
-    sealing = keyring.find(ring, kid) or keyring.find(world.refresh_keys.knowing(kid, now), kid)
-    if sealing is None:  # thrown away since, and with it all that it has signed
-        raise errors.RefreshTokenRevoked
+    sealing = keyring.find(ring, session.live.kid)
+    if sealing is None:
+        # Our ring was an old one. What it let pass must pass the new one too, or a leaked key would be laundered.
+        ring = world.refresh_keys.knowing(session.live.kid, now)
+        sealing = keyring.find(ring, session.live.kid)
+        if sealing is None or keyring.find(ring, presented.token.kid) is None or _signed_out(presented, ring):
+            raise errors.RefreshTokenRevoked
     return world.issuer.issue(user, session, signing, sealing, now)
+
+
+def _signed_out(presented: Presented, ring: keyring.Ring) -> bool:
+    return presented.auth_time < ring.sessions_not_before
 
 
 def _presented(token: str, keys: "Rings", issuer: str, now: int) -> Presented:

@@ -20,7 +20,6 @@ LARGEST = 4096  # bytes that a parameter of the standard tier holds
 # A function works with the ring that it read last: so many seconds at most, and an hour more while the store is silent.
 FRESH_AT_MOST, KEPT_WITHOUT_ANSWER = 300, 3600
 STILL_SIGNS = FRESH_AT_MOST + KEPT_WITHOUT_ANSWER
-LONGEST_LIFETIME = 90 * 86_400  # seconds that a parameter allows any token; rings of before it was noted go by it
 MARGIN = 120  # seconds: for the leeway that verifiers grant, and for clocks that differ
 # Seconds that verifiers may keep a key set: API Gateway's own JWT authorizers for HTTP APIs keep one for two hours.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
@@ -30,7 +29,8 @@ KNOWN_AFTER = 7200
 class Key(NamedTuple):
     """One key. `secret` is base64url for HS256, PKCS #8 PEM for the others.
 
-    `lifetime` is that of the longest-lived token that it can have signed, in seconds.
+    `created_at` begins anew for a key whose publication got lost. `lifetime` is that of the longest-lived token that
+    it can have signed, in seconds.
     """
 
     kid: str
@@ -99,7 +99,9 @@ def kept(ring: Ring | None, rule: Rule, now: int, published: str | None = None, 
         ring = Ring(current=rule.key(now), next=rule.key(now), rotated_at=now)
     elif ring.next.alg != rule.alg:
         ring = ring._replace(next=rule.key(now))
-    elif (published is None or ring.next.kid in published) and (ring.is_compromised or _due(ring, rule, now, early)):
+    elif published is not None and ring.next.kid not in published:
+        ring = ring._replace(next=ring.next._replace(created_at=now))
+    elif ring.is_compromised or _due(ring, rule, now, early):
         retired = () if ring.is_compromised else (*ring.retired, ring.current._replace(retired_at=now))
         at = max(now, ring.compromised_at)  # the clock of whoever marked the ring may be ahead of ours
         ring = ring._replace(current=ring.next, next=rule.key(now), retired=retired, rotated_at=at)
@@ -111,14 +113,17 @@ def _due(ring: Ring, rule: Rule, now: int, early: bool) -> bool:  # noqa: FBT001
 
 
 def _noted(ring: Ring, lifetime: int, now: int) -> Ring:
-    """Note on every key that may still sign how long the tokens of this moment live."""
-    current, *retired = (
+    """Note on every key that signs, did so a moment ago or will how long the tokens of this moment live.
+
+    On `next` too: functions of before a deployment may still issue by the longer life of then when it takes over.
+    """
+    current, upcoming, *retired = (
         key._replace(lifetime=max(key.lifetime, lifetime))
         if key.retired_at is None or now < key.retired_at + STILL_SIGNS
         else key
-        for key in (ring.current, *ring.retired)
+        for key in ring.keys
     )
-    return ring._replace(current=current, retired=tuple(retired))
+    return ring._replace(current=current, next=upcoming, retired=tuple(retired))
 
 
 def _pruned(ring: Ring, now: int) -> Ring:
@@ -128,7 +133,13 @@ def _pruned(ring: Ring, now: int) -> Ring:
 def described(ring: Ring, rule: Rule) -> list[dict[str, str | int]]:
     """Say of every key what it is and when that changes, at the first daily run from then on; nothing secret."""
     due = max(ring.rotated_at + rule.period, ring.next_is_known_at)
-    states = [("current", due), ("next", due), *(("retired", key.leaves_at) for key in ring.retired)]
+    if ring.is_compromised:
+        due = ring.compromised_at
+    states = [
+        ("leaked" if ring.is_compromised else "current", due),
+        ("next", due),
+        *(("retired", key.leaves_at) for key in ring.retired),
+    ]
     return [
         {"state": state, "kid": key.kid, "alg": key.alg, "created_at": key.created_at, "changes_at": changes_at}
         for key, (state, changes_at) in zip(ring.keys, states, strict=True)
@@ -230,7 +241,8 @@ def load(document: str) -> Ring | None:
 
 
 def _key(plain: Mapping[str, Any]) -> Key:
-    key = Key(**{"lifetime": LONGEST_LIFETIME, **plain})
+    longest = 90 * 86_400 if plain["alg"] == HMAC else 15 * 60  # what parameters allow; of before it was noted
+    key = Key(**{"lifetime": longest, **plain})
     texts, times = (key.kid, key.alg, key.secret), (key.created_at, key.lifetime, key.retired_at or 0)
     if key.alg not in ALGORITHMS or {*map(type, texts)} != {str} or {*map(type, times)} != {int}:
         raise ValueError

@@ -1,6 +1,6 @@
 """The use cases of keys: keep both rings, throw away what leaked, sign everyone out, and say how things stand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rolegate import keyring
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400  # seconds
 TRIES = 5
+RINGS = ("signing", "refresh")
 Report = dict[str, Any]
 
 
@@ -27,6 +28,7 @@ class Rotation(NamedTuple):
     refresh_rule: Rule
     audit: Audit
     measure: Callable[[str, float], None]
+    wait: Callable[[float], None]
 
 
 def carry_out(order: Mapping[str, Any], world: Rotation, now: int) -> Report:
@@ -37,35 +39,98 @@ def carry_out(order: Mapping[str, Any], world: Rotation, now: int) -> Report:
     """
     match order:
         case {"action": "show"}:
-            return _report(_there(world.signing.read()[0]), _there(world.refresh.read()[0]), world, now)
+            rings = {name: _there(store.read()[0]) for name, store in _stores(world).items()}
         case {"action": "rotate", "compromised": "signing" | "refresh" | "both" as which}:
-            return drop(which, world, now)
+            rings = drop(which, world, now)
         case {"action": "rotate", **more} if not more:
-            return rotate(world, now, early=True)
+            rings = rotate(world, now, early=True)
         case {"action": "sign-out-everyone"}:
-            return sign_everyone_out(world, now)
+            rings = {"refresh": sign_everyone_out(world, now)}
         case {"action": _}:
             raise InvalidRequest(
                 "The action must be show, rotate (with compromised: signing, refresh or both) or sign-out-everyone."
             )
         case _:
-            return rotate(world, now)
+            rings = rotate(world, now)
+    return _report(rings, world, now)
 
 
-def rotate(world: Rotation, now: int, *, early: bool = False) -> Report:
+def rotate(world: Rotation, now: int, *, early: bool = False) -> dict[str, Ring]:
     """Make, rotate or prune both rings as they are due, or early, and publish; a repetition changes nothing.
 
     A run may die between any two of its writes: what signs was published before, and the next run does the rest.
     """
-    refresh, _ = world.refresh.update(lambda ring: keyring.kept(ring, world.refresh_rule, now, early=early))
-    signing = _signing_ring(world, now, early=early)
-    for name, store, ring in (("signing", world.signing, signing), ("refresh", world.refresh, refresh)):
-        if ring.compromised_at:
-            store.forget_previous()
-        if ring.rotated_at == now:
-            world.audit("keys_rotated", ring=name, kid=ring.current.kid)
-    world.measure("KeyAgeDays", (now - min(signing.rotated_at, refresh.rotated_at)) / DAY)
-    return _report(signing, refresh, world, now)
+    rings = _each(RINGS, lambda name: _kept(name, world, now, early=early))
+    world.measure("KeyAgeDays", (now - min(ring.rotated_at for ring in rings.values())) / DAY)
+    return rings
+
+
+def drop(which: str, world: Rotation, now: int) -> dict[str, Ring]:
+    """Throw away every key of one ring or `both`, for they leaked. Without the refresh keys all sessions end.
+
+    All that leaked is marked before anything else is done, so that any later run can end it. Raises `Unavailable`
+    unless every key of before is gone: what is read may be older than what was written.
+    """
+    names = RINGS if which == "both" else (which,)
+    leaked: set[str] = set()
+    world.audit("keys_compromised", ring=which)
+    failure = None
+    try:
+        _each(names, lambda name: _marked(name, leaked, world, now))
+    except Exception as error:  # noqa: BLE001 - raised below: the other ring is not to wait for it
+        failure = error
+    rings = _each(names, lambda name: _kept(name, world, now))
+    if failure:
+        raise failure
+    if any(key.kid in leaked for ring in rings.values() for key in ring.keys):
+        raise Unavailable
+    return rings
+
+
+def _marked(name: str, leaked: set[str], world: Rotation, now: int) -> Ring:
+    def step(ring: Ring | None) -> Ring:
+        leaked.update(key.kid for key in ring.keys) if ring else None
+        marked = keyring.compromised(ring, _rules(world)[name], now)
+        return _signed_out(marked, now) if name == "refresh" else marked
+
+    return _stores(world)[name].update(step)[0]
+
+
+def sign_everyone_out(world: Rotation, now: int) -> Ring:
+    """End every session that was begun until now; functions learn of it when they read their ring again.
+
+    Waits until this second is over: whoever signs in after the answer has a session that goes on.
+    """
+    ring, _ = world.refresh.update(lambda ring: _signed_out(_there(ring), now + 1))
+    world.audit("everyone_signed_out")
+    world.wait(1)
+    return ring
+
+
+def _each(names: Iterable[str], work: Callable[[str], Ring]) -> dict[str, Ring]:
+    """Do the work for every ring, whatever befalls another; then raise the first error, if there was one."""
+    rings: dict[str, Ring] = {}
+    failures: list[Exception] = []
+    for name in names:
+        try:
+            rings[name] = work(name)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return rings
+
+
+def _kept(name: str, world: Rotation, now: int, *, early: bool = False) -> Ring:
+    if name == "signing":
+        ring = _signing_ring(world, now, early=early)
+    else:
+        ring, _ = world.refresh.update(lambda ring: keyring.kept(ring, world.refresh_rule, now, early=early))
+    if ring.compromised_at:
+        _stores(world)[name].forget_previous()
+    if ring.rotated_at == now:
+        world.audit("keys_rotated", ring=name, kid=ring.current.kid)
+    return ring
 
 
 def _signing_ring(world: Rotation, now: int, *, early: bool) -> Ring:
@@ -83,51 +148,43 @@ def _signing_ring(world: Rotation, now: int, *, early: bool) -> Ring:
         ring, version = world.signing.update(step)
         document = keyring.jwks(ring)
         if document != published:
+            if world.signing.read()[1] != version:
+                continue  # somebody was faster, and may have thrown keys away that this document lists
             world.documents.publish(document)
             published = document
-        # A version that is not ours is of somebody who was faster: our document may have overwritten theirs.
+        # The same once more: our document may have overwritten theirs.
         if not ring.is_compromised and world.signing.read()[1] == version:
             return ring
     raise Unavailable
 
 
-def drop(which: str, world: Rotation, now: int) -> Report:
-    """Throw away every key of one ring or `both`, for they leaked. Without the refresh keys all sessions end."""
-    if which != "signing":
-        world.refresh.update(
-            lambda ring: keyring.compromised(ring, world.refresh_rule, now)._replace(sessions_not_before=now)
-        )
-    if which != "refresh":
-        world.signing.update(lambda ring: keyring.compromised(ring, world.signing_rule, now))
-    world.audit("keys_compromised", ring=which)
-    return rotate(world, now)
-
-
-def sign_everyone_out(world: Rotation, now: int) -> Report:
-    """End every session that was begun before `now`; functions learn of it when they read their ring again."""
-    signing = _there(world.signing.read()[0])
-    refresh, _ = world.refresh.update(lambda ring: _there(ring)._replace(sessions_not_before=now))
-    world.audit("everyone_signed_out")
-    return _report(signing, refresh, world, now)
+def _signed_out(ring: Ring, before: int) -> Ring:
+    return ring._replace(sessions_not_before=max(ring.sessions_not_before, before))
 
 
 def _there(ring: Ring | None) -> Ring:
     if ring is None:
-        raise Misconfigured("There is no key ring yet. Run: rolegate keys rotate")
+        raise Misconfigured("There is no key ring yet. Run: rolegate keys rotate.")
     return ring
 
 
-def _report(signing: Ring, refresh: Ring, world: Rotation, now: int) -> Report:
+def _stores(world: Rotation) -> dict[str, "RingStore"]:
+    return {"signing": world.signing, "refresh": world.refresh}
+
+
+def _rules(world: Rotation) -> dict[str, Rule]:
+    return {"signing": world.signing_rule, "refresh": world.refresh_rule}
+
+
+def _report(rings: Mapping[str, Ring], world: Rotation, now: int) -> Report:
     """Tell what an operator may know of the rings: names and times, and nothing secret."""
-    rings = {
+    told = {
         name: {
-            "keys": keyring.described(ring, rule),
+            "keys": keyring.described(ring, _rules(world)[name]),
             "rotated_at": ring.rotated_at,
             "next_is_known_at": ring.next_is_known_at,
+            "sessions_not_before": ring.sessions_not_before,
         }
-        for name, ring, rule in (
-            ("signing", signing, world.signing_rule),
-            ("refresh", refresh, world.refresh_rule),
-        )
+        for name, ring in rings.items()
     }
-    return {"now": now, **rings, "sessions_not_before": refresh.sessions_not_before}
+    return {"now": now, "rings": told}

@@ -22,18 +22,25 @@ class RingStore:
     def __init__(self, client: Any, secret: str) -> None:  # noqa: ANN401 - botocore's clients have no type of their own
         self._client = client
         self._secret = secret
+        self._replaced: set[str] = set()  # versions that are current no more: we replaced them ourselves
 
     def read(self) -> tuple[keyring.Ring | None, str]:
         """Return the ring and its version; no ring in a stack whose first ones are still to be made.
 
-        Raises `Misconfigured` when the secret holds anything but a ring, or is not there.
+        Raises `Misconfigured` when the secret holds anything but a ring, or is not there, and `Unavailable` for a
+        version that we replaced ourselves: Secrets Manager's reads may lag behind its writes.
         """
         found = self._version(CURRENT)
         if found is None:
             raise Misconfigured(
-                "The secret of a key ring is gone, or has no value. Restore it, or put {} for new keys."
+                f"The secret is gone, or has no value: {self._secret}. Restore it; {{}} makes new keys."
             )
-        return keyring.load(found.get("SecretString", "")), found["VersionId"]
+        if found["VersionId"] in self._replaced:
+            raise Unavailable
+        try:
+            return keyring.load(found.get("SecretString", "")), found["VersionId"]
+        except Misconfigured as error:
+            raise Misconfigured(f"{error} It is {self._secret}. Restore its value; {{}} makes new keys.") from None
 
     def update(self, step: Callable[[keyring.Ring | None], keyring.Ring]) -> tuple[keyring.Ring, str]:
         """Replace the ring by what `step` makes of it; return the one in force then, and its version.
@@ -51,10 +58,11 @@ class RingStore:
         raise Unavailable
 
     def forget_previous(self) -> None:
-        """Take the label away by which the version before the current one can still be asked for."""
-        found = self._version(PREVIOUS)
-        if found is not None:
-            self._move(PREVIOUS, RemoveFromVersionId=found["VersionId"])
+        """Take the labels away by which versions beside the current one can still be asked for."""
+        for label in (PREVIOUS, PENDING):
+            found = self._version(label)
+            if found is not None and CURRENT not in found["VersionStages"]:
+                self._move(label, RemoveFromVersionId=found["VersionId"])
 
     def _swap(self, document: str, read: str) -> str | None:
         """Make `document` the current version unless another has come since `read`; then return None.
@@ -68,10 +76,13 @@ class RingStore:
             self._client.put_secret_value(
                 SecretId=self._secret, ClientRequestToken=version, SecretString=document, VersionStages=[PENDING]
             )
-        if self._move(CURRENT, MoveToVersionId=version, RemoveFromVersionId=read):
-            return version
-        found = self._version(CURRENT)  # perhaps our own move landed and only its answer got lost
-        return version if found is not None and found["VersionId"] == version else None
+        won = self._move(CURRENT, MoveToVersionId=version, RemoveFromVersionId=read)
+        if not won:  # perhaps our own move landed and only its answer got lost
+            found = self._version(CURRENT)
+            won = found is not None and found["VersionId"] == version
+        if won:
+            self._replaced.add(read)
+        return version if won else None
 
     def _move(self, label: str, **versions: str) -> bool:
         """Move a label; tell whether it was where it was said to be."""
@@ -111,13 +122,13 @@ class Rings:
         self._ring: keyring.Ring | None = None
         self._read_at = self._tried_at = -self.PAUSE
         self._rereads: deque[int] = deque(maxlen=self.REREADS)
-        self._strangers: dict[str, None] = {}
+        self._strangers: dict[str, int] = {}  # when each was looked for in vain
 
     def ring(self, now: int) -> keyring.Ring:
         """Return the ring to work with. Raises `Unavailable` without any that may still be used."""
         kept, age = self._ring, now - self._read_at
-        usable = kept is not None and age < self._fresh + keyring.KEPT_WITHOUT_ANSWER
-        # Not before either: a clock that was set back must not keep a ring for ever.
+        # Not far before either: a clock that was set back must not keep a ring for ever.
+        usable = kept is not None and -keyring.MARGIN <= age < self._fresh + keyring.KEPT_WITHOUT_ANSWER
         if kept is not None and usable and (0 <= age < self._fresh or 0 <= now - self._tried_at < self.PAUSE):
             return kept
         self._tried_at = now
@@ -132,18 +143,21 @@ class Rings:
         """Return the ring read anew, because something names a key that it lacks.
 
         Raises `Unavailable` while that may not happen yet: five times in half a minute, however many ask. A key is
-        in the ring before it signs, so one that was looked for in vain stays a stranger and is not looked for again.
+        in the ring before it signs, so one that was looked for in vain is not looked for again so soon; but it is
+        later, for the store's reads may lag behind its writes.
         """
-        if self._ring is not None and kid in self._strangers:
+        looked_at = self._strangers.get(kid)
+        if self._ring is not None and looked_at is not None and 0 <= now - looked_at < self.IN_SECONDS:
             return self._ring
         if len(self._rereads) == self.REREADS and 0 <= now - self._rereads[0] < self.IN_SECONDS:
             raise Unavailable(retry_after=self.IN_SECONDS)
         self._rereads.append(now)
         ring = self._read(now)
         if keyring.find(ring, kid) is None and len(kid) <= self.LONGEST_KID:
+            self._strangers.pop(kid, None)
             if len(self._strangers) == self.STRANGERS:
                 del self._strangers[next(iter(self._strangers))]
-            self._strangers[kid] = None
+            self._strangers[kid] = now
         return ring
 
     def _read(self, now: int) -> keyring.Ring:
@@ -152,6 +166,6 @@ class Rings:
         except Misconfigured as error:
             raise Unavailable from error
         if ring is None:
-            raise Unavailable from Misconfigured("There is no key ring yet. Run: rolegate keys rotate")
+            raise Unavailable from Misconfigured("There is no key ring yet. Run: rolegate keys rotate.")
         self._ring, self._read_at = ring, now
         return ring
