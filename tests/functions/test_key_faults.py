@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rolegate import keyring
+from rolegate import bootstrap, keyring
 from rolegate.errors import InvalidRequest, Misconfigured, Unavailable
 
 from tests.conftest import SETTINGS, Logs, World, claims, client, rest_event, seal
@@ -207,6 +207,43 @@ def test_of_two_who_report_a_leak_at_once_both_find_every_key_replaced(world: Wo
         leaked |= after
 
 
+def test_of_two_first_runs_the_one_that_lost_puts_the_winner_s_document_back(bare_world: World) -> None:
+    """It read the winner's document before there was a ring, and has published its own since."""
+    winner = keyring.kept(None, keyring.Rule("EdDSA", 30 * DAY, 900, keyring.generate), bare_world.clock.now)
+    client("ssm").put_parameter(Name=PARAMETER, Value=keyring.jwks(winner), Overwrite=True)
+    bare_world.wire.order(
+        "PutParameter", lambda: bare_world.change_ring("SIGNING_KEYS_SECRET", json.loads(keyring.dump(winner)))
+    )
+    run(bare_world)
+    assert published() == kids(winner)
+
+
+def test_an_overtaken_run_that_publishes_leaked_keys_late_and_dies_does_not_keep_them_published(world: World) -> None:
+    leaked = client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"]
+
+    def late(seconds: float) -> None:
+        world.clock.tick(int(seconds))
+        client("ssm").put_parameter(Name=PARAMETER, Value=leaked, Overwrite=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "_wait", late)
+        run(world, action="rotate", compromised="signing")
+    assert published() == kids(rings(world)[0])
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_leak_of_a_ring_that_was_emptied_makes_one_that_is_published_first(world: World, secret: str) -> None:
+    world.change_secret(secret, "{}")
+    world.wire.order("PutParameter", *[die] * 2)
+    with pytest.raises(Death):
+        run(world, action="rotate", compromised="both")
+    ring = some_rings(world)[0]
+    assert ring is None or ring.current.kid in published()
+    world.wire.heal()
+    run(world, action="rotate", compromised="both")
+    assert published() == kids(rings(world)[0])
+
+
 def test_after_a_leak_nothing_keeps_the_version_before(world: World) -> None:
     run(world, action="rotate", compromised="both")
     _no_version_before(world)
@@ -272,7 +309,7 @@ def test_a_compromise_that_reads_the_ring_of_before_is_no_success(world: World) 
                 RemoveFromVersionId=labelled["AWSCURRENT"],
             )
 
-    world.wire.order("GetSecretValue", None, lag)
+    world.wire.order("GetSecretValue", None, None, lag)
     with pytest.raises(Unavailable):
         run(world, action="rotate", compromised="refresh")
 
@@ -287,7 +324,7 @@ def test_who_was_signed_out_stays_so_though_a_slower_order_comes_later(world: Wo
 
     world.wire.order("UpdateSecretVersionStage", overtake)
     run(world, action="sign-out-everyone")
-    assert rings(world)[1].sessions_not_before == now + 61
+    assert rings(world)[1].sessions_not_before == now + 62
 
 
 def test_everyone_of_that_very_second_is_signed_out_and_whoever_comes_after_is_not(world: World) -> None:
@@ -428,10 +465,10 @@ def test_every_run_says_how_old_the_older_ring_is(world: World, logs: Logs) -> N
     assert told == 12
     run(world, action="rotate", compromised="signing")
     run(world)
-    assert [line["KeyAgeDays"] for line in logs.lines if "KeyAgeDays" in line][1:] == [[12]]
+    assert [round(line["KeyAgeDays"][0]) for line in logs.lines if "KeyAgeDays" in line][1:] == [12]
     run(world, action="rotate", compromised="refresh")
     run(world)
-    assert [line["KeyAgeDays"] for line in logs.lines if "KeyAgeDays" in line][2:] == [[0]]
+    assert [round(line["KeyAgeDays"][0]) for line in logs.lines if "KeyAgeDays" in line][2:] == [0]
 
 
 def test_a_run_that_failed_does_not_say_that_all_is_well(world: World, logs: Logs) -> None:

@@ -153,7 +153,8 @@ def compromised(ring: Ring | None, rule: Rule, now: int) -> Ring:
     """
     if ring is None:
         return kept(None, rule, now)
-    return ring._replace(next=rule.key(now), retired=(), rotated_at=0, compromised_at=now)
+    upcoming = rule.key(now)._replace(lifetime=max(key.lifetime for key in ring.keys))
+    return ring._replace(next=upcoming, retired=(), rotated_at=0, compromised_at=now)
 
 
 def generate(alg: str, now: int) -> Key:

@@ -7,6 +7,7 @@ from rolegate import keyring
 from rolegate.errors import InvalidRequest, Misconfigured, Unavailable
 from rolegate.keyring import Ring, Rule
 from rolegate.model import Audit
+from rolegate.sessions import SKEW
 
 if TYPE_CHECKING:
     from rolegate.stores.documents import Documents
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 DAY = 86_400  # seconds
 TRIES = 5
 RINGS = ("signing", "refresh")
+LONGEST_PUT = 10  # seconds: more than both of the SDK's tries to put a parameter take
 Report = dict[str, Any]
 
 
@@ -82,34 +84,41 @@ def drop(which: str, world: Rotation, now: int) -> dict[str, Ring]:
     rings = _each(names, lambda name: _kept(name, world, now))
     if failure:
         raise failure
+    if "signing" in names:  # a run that was overtaken may have been about to publish what leaked: look again after it
+        world.wait(LONGEST_PUT)
+        rings["signing"] = _kept("signing", world, now)
     if any(key.kid in leaked for ring in rings.values() for key in ring.keys):
         raise Unavailable
     return rings
 
 
-def _marked(name: str, leaked: set[str], world: Rotation, now: int) -> Ring:
+def _marked(name: str, leaked: set[str], world: Rotation, now: int) -> Ring | None:
+    """Mark a ring; one that does not exist yet has nothing that could leak, and is made as always, published first."""
+
     def step(ring: Ring | None) -> Ring:
         leaked.update(key.kid for key in ring.keys) if ring else None
         marked = keyring.compromised(ring, _rules(world)[name], now)
         return _signed_out(marked, now) if name == "refresh" else marked
 
-    return _stores(world)[name].update(step)[0]
+    store = _stores(world)[name]
+    return store.read()[0] and store.update(step)[0]
 
 
 def sign_everyone_out(world: Rotation, now: int) -> Ring:
     """End every session that was begun until now; functions learn of it when they read their ring again.
 
-    Waits until this second is over: whoever signs in after the answer has a session that goes on.
+    Waits until this second is over on every host: whoever signs in after the answer has a session that goes on.
     """
-    ring, _ = world.refresh.update(lambda ring: _signed_out(_there(ring), now + 1))
+    pause = 1 + SKEW
+    ring, _ = world.refresh.update(lambda ring: _signed_out(_there(ring), now + pause))
     world.audit("everyone_signed_out")
-    world.wait(1)
+    world.wait(pause)
     return ring
 
 
-def _each(names: Iterable[str], work: Callable[[str], Ring]) -> dict[str, Ring]:
+def _each[Made](names: Iterable[str], work: Callable[[str], Made]) -> dict[str, Made]:
     """Do the work for every ring, whatever befalls another; then raise the first error, if there was one."""
-    rings: dict[str, Ring] = {}
+    rings: dict[str, Made] = {}
     failures: list[Exception] = []
     for name in names:
         try:
@@ -138,10 +147,12 @@ def _signing_ring(world: Rotation, now: int, *, early: bool) -> Ring:
     published = world.documents.read()
 
     def step(ring: Ring | None) -> Ring:
+        nonlocal published
         fresh = keyring.kept(ring, world.signing_rule, now, published, early=early)
         document = keyring.jwks(fresh)
         if fresh.current.kid not in published:
             world.documents.publish(document)
+            published = document
         return fresh
 
     for _ in range(TRIES):
