@@ -65,7 +65,7 @@ def outcome(answer: Any, told: list[bytes]) -> Any:
             return status
         case {"errorMessage": message}:
             return message
-        case {"signing": {}, "refresh": {}}:
+        case {"rings": {"signing": {}, "refresh": {}}}:
             return "report"
         case {"isAuthorized": allowed}:
             return allowed

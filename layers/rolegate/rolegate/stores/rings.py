@@ -16,6 +16,10 @@ _GONE = ("ResourceNotFoundException", "InvalidRequestException")  # the latter w
 _OVERTAKEN = ("InvalidParameterException", "InvalidRequestException")
 
 
+class _OldVersion(Unavailable):
+    """What was read is a version that we replaced ourselves: reads may lag behind writes."""
+
+
 class RingStore:
     """One secret that holds a key ring. Every method raises `Unavailable` when it is out of reach."""
 
@@ -36,7 +40,7 @@ class RingStore:
                 f"The secret is gone, or has no value: {self._secret}. Restore it; {{}} makes new keys."
             )
         if found["VersionId"] in self._replaced:
-            raise Unavailable
+            raise _OldVersion
         try:
             return keyring.load(found.get("SecretString", "")), found["VersionId"]
         except Misconfigured as error:
@@ -48,7 +52,10 @@ class RingStore:
         Whoever comes second sees the first one's ring and asks `step` again. Raises `Unavailable` after five defeats.
         """
         for _ in range(5):
-            ring, version = self.read()
+            try:
+                ring, version = self.read()
+            except _OldVersion:
+                continue
             changed = step(ring)
             if changed == ring:
                 return ring, version
