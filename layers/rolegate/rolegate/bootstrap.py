@@ -182,11 +182,15 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
     algorithm = env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA")
     log = _log()
     world = rotation.Rotation(
-        signing=stores.ring_store("SIGNING_KEYS_SECRET"),
-        refresh=stores.ring_store("REFRESH_KEYS_SECRET"),
+        stores={
+            "signing": stores.ring_store("SIGNING_KEYS_SECRET"),
+            "refresh": stores.ring_store("REFRESH_KEYS_SECRET"),
+        },
+        rules={
+            "signing": keyring.Rule(algorithm, period, _access_lifetime(env), keyring.generate),
+            "refresh": keyring.Rule(keyring.HMAC, period, _refresh_lifetime(env), keyring.generate),
+        },
         documents=stores.documents(),
-        signing_rule=keyring.Rule(algorithm, period, _access_lifetime(env), keyring.generate),
-        refresh_rule=keyring.Rule(keyring.HMAC, period, _refresh_lifetime(env), keyring.generate),
         audit=log.event,
         measure=log.measure,
         wait=_wait,

@@ -23,11 +23,9 @@ Report = dict[str, Any]
 class Rotation(NamedTuple):
     """What keeping the keys needs from the world."""
 
-    signing: "RingStore"
-    refresh: "RingStore"
+    stores: Mapping[str, "RingStore"]  # by the rings' names
+    rules: Mapping[str, Rule]
     documents: "Documents"
-    signing_rule: Rule
-    refresh_rule: Rule
     audit: Audit
     measure: Callable[[str, float], None]
     wait: Callable[[float], None]
@@ -41,7 +39,7 @@ def carry_out(order: Mapping[str, Any], world: Rotation, now: int) -> Report:
     """
     match order:
         case {"action": "show"}:
-            rings = {name: _there(store.read()[0]) for name, store in _stores(world).items()}
+            rings = {name: _there(store.read()[0]) for name, store in world.stores.items()}
         case {"action": "rotate", "compromised": "signing" | "refresh" | "both" as which}:
             rings = drop(which, world, now)
         case {"action": "rotate", **more} if not more:
@@ -96,11 +94,12 @@ def _marked(name: str, leaked: set[str], world: Rotation, now: int) -> Ring | No
     """Mark a ring; one that does not exist yet has nothing that could leak, and is made as always, published first."""
 
     def step(ring: Ring | None) -> Ring:
-        leaked.update(key.kid for key in ring.keys) if ring else None
-        marked = keyring.compromised(ring, _rules(world)[name], now)
+        if ring is not None:
+            leaked.update(key.kid for key in ring.keys)
+        marked = keyring.compromised(ring, world.rules[name], now)
         return _signed_out(marked, now) if name == "refresh" else marked
 
-    store = _stores(world)[name]
+    store = world.stores[name]
     return store.read()[0] and store.update(step)[0]
 
 
@@ -110,7 +109,7 @@ def sign_everyone_out(world: Rotation, now: int) -> Ring:
     Waits until this second is over on every host: whoever signs in after the answer has a session that goes on.
     """
     pause = 1 + SKEW
-    ring, _ = world.refresh.update(lambda ring: _signed_out(_there(ring), now + pause))
+    ring, _ = world.stores["refresh"].update(lambda ring: _signed_out(_there(ring), now + pause))
     world.audit("everyone_signed_out")
     world.wait(pause)
     return ring
@@ -134,9 +133,9 @@ def _kept(name: str, world: Rotation, now: int, *, early: bool = False) -> Ring:
     if name == "signing":
         ring = _signing_ring(world, now, early=early)
     else:
-        ring, _ = world.refresh.update(lambda ring: keyring.kept(ring, world.refresh_rule, now, early=early))
+        ring, _ = world.stores[name].update(lambda ring: keyring.kept(ring, world.rules[name], now, early=early))
     if ring.compromised_at:
-        _stores(world)[name].forget_previous()
+        world.stores[name].forget_previous()
     if ring.rotated_at == now:
         world.audit("keys_rotated", ring=name, kid=ring.current.kid)
     return ring
@@ -144,11 +143,11 @@ def _kept(name: str, world: Rotation, now: int, *, early: bool = False) -> Ring:
 
 def _signing_ring(world: Rotation, now: int, *, early: bool) -> Ring:
     """Bring the signing ring and its document forward in turns, until both are where they should stand."""
-    published = world.documents.read()
+    store, rule, published = world.stores["signing"], world.rules["signing"], world.documents.read()
 
     def step(ring: Ring | None) -> Ring:
         nonlocal published
-        fresh = keyring.kept(ring, world.signing_rule, now, published, early=early)
+        fresh = keyring.kept(ring, rule, now, published, early=early)
         document = keyring.jwks(fresh)
         if fresh.current.kid not in published:
             world.documents.publish(document)
@@ -156,15 +155,15 @@ def _signing_ring(world: Rotation, now: int, *, early: bool) -> Ring:
         return fresh
 
     for _ in range(TRIES):
-        ring, version = world.signing.update(step)
+        ring, version = store.update(step)
         document = keyring.jwks(ring)
         if document != published:
-            if world.signing.read()[1] != version:
+            if store.read()[1] != version:
                 continue  # somebody was faster, and may have thrown keys away that this document lists
             world.documents.publish(document)
             published = document
         # The same once more: our document may have overwritten theirs.
-        if not ring.is_compromised and world.signing.read()[1] == version:
+        if not ring.is_compromised and store.read()[1] == version:
             return ring
     raise Unavailable
 
@@ -179,19 +178,11 @@ def _there(ring: Ring | None) -> Ring:
     return ring
 
 
-def _stores(world: Rotation) -> dict[str, "RingStore"]:
-    return {"signing": world.signing, "refresh": world.refresh}
-
-
-def _rules(world: Rotation) -> dict[str, Rule]:
-    return {"signing": world.signing_rule, "refresh": world.refresh_rule}
-
-
 def _report(rings: Mapping[str, Ring], world: Rotation, now: int) -> Report:
     """Tell what an operator may know of the rings: names and times, and nothing secret."""
     told = {
         name: {
-            "keys": keyring.described(ring, _rules(world)[name]),
+            "keys": keyring.described(ring, world.rules[name]),
             "rotated_at": ring.rotated_at,
             "next_is_known_at": ring.next_is_known_at,
             "sessions_not_before": ring.sessions_not_before,

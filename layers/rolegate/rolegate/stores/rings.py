@@ -133,18 +133,18 @@ class Rings:
 
     def ring(self, now: int) -> keyring.Ring:
         """Return the ring to work with. Raises `Unavailable` without any that may still be used."""
-        kept, age = self._ring, now - self._read_at
+        age = now - self._read_at
         # Not far before either: a clock that was set back must not keep a ring for ever.
-        usable = kept is not None and -keyring.MARGIN <= age < self._fresh + keyring.KEPT_WITHOUT_ANSWER
-        if kept is not None and usable and (0 <= age < self._fresh or 0 <= now - self._tried_at < self.PAUSE):
+        kept = self._ring if -keyring.MARGIN <= age < self._fresh + keyring.KEPT_WITHOUT_ANSWER else None
+        if kept is not None and (0 <= age < self._fresh or 0 <= now - self._tried_at < self.PAUSE):
             return kept
         self._tried_at = now
         try:
             return self._read(now)
         except Unavailable:
-            if kept is not None and usable:
-                return kept
-            raise
+            if kept is None:
+                raise
+            return kept
 
     def knowing(self, kid: str, now: int) -> keyring.Ring:
         """Return the ring read anew, because something names a key that it lacks.
