@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rolegate import roles
 from rolegate.errors import Misconfigured, RolegateError
 from rolegate.model import User
+from rolegate.stores import aws
 
 from rolegate_cli import keys, stack, users
 
@@ -18,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         given.run(stack.find(given.profile, given.region, given.stack_name), given)
+    except aws.Refused as error:
+        return _failed(f"AWS refused: {error.said}")
     except (RolegateError, Misconfigured, stack.CommandError) as error:
         return _failed(str(error))
     except ClientError as error:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
+from rolegate.deadline import Deadline
 from rolegate.stores import aws
 from rolegate.stores.documents import Documents
 from rolegate.stores.rings import RingStore
@@ -46,13 +47,13 @@ def _local_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def clients(request: pytest.FixtureRequest) -> Iterator[Clients]:
     if request.param == "moto":
         with stack_without_rings():
-            yield Clients(*map(aws.client, Clients._fields))
+            yield Clients(*(aws.client(service, Deadline()) for service in Clients._fields))
     else:
         endpoint = request.getfixturevalue("_local_endpoint")
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": endpoint}.items():
                 patch.setenv(name, value)
-            yield Clients(*map(aws.client, Clients._fields))
+            yield Clients(*(aws.client(service, Deadline()) for service in Clients._fields))
 
 
 @pytest.fixture

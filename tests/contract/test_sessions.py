@@ -1,5 +1,6 @@
 """The sessions table, over every AWS: every change is one conditional write, which tells what stood in its way."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,6 +9,7 @@ from rolegate import users
 from rolegate.errors import Unavailable
 from rolegate.model import Caller, Presented, RefreshToken, Session
 from rolegate.sessions import Policy
+from rolegate.stores import aws
 from rolegate.stores.sessions import Refusal
 
 from tests.conftest import LAPTOP, NOW, PHONE, template
@@ -209,7 +211,14 @@ def test_a_session_ends_once_and_the_first_reason_stays(stores: Stores, session:
     assert rotate(stores, session) == Refusal(ended)
 
 
+def test_an_end_whose_answer_got_lost_is_recognised_by_its_second_and_reason(stores: Stores, session: Session) -> None:
+    ended = stores.sessions.revoke(session.user_id, session.session_id, "logout", NOW + 60)
+    assert stores.sessions.revoke(session.user_id, session.session_id, "logout", NOW + 60) == ended
+    assert stores.sessions.revoke(session.user_id, session.session_id, "logout", NOW + 61) is None
+    assert stores.sessions.revoke(session.user_id, str(uuid.uuid4()), "logout", NOW + 60) is None
+
+
 def test_a_missing_table_is_no_passing_trouble(stores: Stores, session: Session) -> None:
     stores.clients.dynamodb.delete_table(TableName=stores.names["sessions"])
-    with pytest.raises(stores.clients.dynamodb.exceptions.ResourceNotFoundException):
+    with pytest.raises(aws.Refused, match=r"^AWS refused UpdateItem: ResourceNotFoundException\.$"):
         rotate(stores, session)

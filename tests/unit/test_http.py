@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from rolegate import errors, http, observe
+from rolegate.deadline import Deadline
 from rolegate.model import Caller, Tokens
 
 from tests.conftest import Answer, Logs, rest_event
@@ -38,7 +39,7 @@ Handle = Callable[[http.Request], http.Response]
 
 
 def answer(handle: Handle, event: dict[str, Any] | None = None, origin: str = "*") -> Answer:
-    handler = http.endpoint(handle, origin, observe.Log("Rolegate"))
+    handler = http.endpoint(handle, origin, observe.Log("Rolegate"), Deadline())
     given = handler(event or rest_event("/x"), SimpleNamespace(aws_request_id="request-1"))
     assert given["isBase64Encoded"] is False
     return Answer(given["statusCode"], given["headers"], given["body"])
@@ -103,9 +104,12 @@ def test_an_unexpected_error_is_answered_without_a_word_of_it_and_its_place_is_l
     assert "hunter2" not in given.text + logs.text
 
 
-def test_a_misconfiguration_is_none_of_a_clients_business() -> None:
-    given = answer(raising(errors.Misconfigured("USERS_TABLE is missing")))
-    assert given.problem == (500, "internal", "The service met an error it did not expect.")
+def test_a_misconfiguration_is_the_operators_business_and_no_client_gives_up_for_it(logs: Logs) -> None:
+    given = answer(raising(errors.Misconfigured("There is no role 'root'.")))
+    assert given.problem == (503, "unavailable", "The service is not available right now. Try again.")
+    assert given.headers["Retry-After"] == "30"
+    (line,) = logs.lines
+    assert (line["error"], line["reason"]) == ("Misconfigured", "There is no role 'root'.")
 
 
 @pytest.mark.parametrize("handle", [lambda _: http.json_response({}), raising(errors.Forbidden()), raising(KeyError())])

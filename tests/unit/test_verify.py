@@ -202,7 +202,8 @@ def test_only_a_token_that_is_ours_in_every_other_respect_is_called_expired(wron
 @pytest.mark.parametrize("claim", ["iat", "nbf"])
 def test_two_hosts_clocks_may_differ_by_30_seconds_and_no_more(door: Door, claim: str) -> None:
     assert door.enter(door.having(**{claim: NOW + 30}))
-    assert_refused(door, door.having(**{claim: NOW + 31}))
+    with pytest.raises(verify.NotYet):
+        door.enter(door.having(**{claim: NOW + 31}))
 
 
 def test_a_token_without_nbf_or_with_one_in_the_past_is_valid(door: Door) -> None:

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rolegate import errors, model, roles
+from rolegate.deadline import Deadline
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,11 +44,16 @@ def _log() -> "Log":
     return Log(os.environ.get("METRICS_NAMESPACE", "rolegate"))
 
 
+@cache
+def _deadline() -> Deadline:
+    return Deadline()
+
+
 def endpoint(handle: "Callable[[http.Request], http.Response]") -> "http.Handler":
     """Make a Lambda handler of a function from request to response."""
     from rolegate import http
 
-    return http.endpoint(handle, _settings().text("ALLOWED_ORIGIN"), _log())
+    return http.endpoint(handle, _settings().text("ALLOWED_ORIGIN"), _log(), _deadline())
 
 
 def register() -> Callable[[str, str], model.User]:
@@ -216,7 +222,7 @@ class _Stores:
         from rolegate.stores import aws
 
         self._env = env
-        self._client = cache(aws.client)
+        self._client = cache(lambda service: aws.client(service, _deadline()))
 
     def users(self) -> "Users":
         from rolegate.stores.users import Users

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from rolegate import errors, keyring, sessions, users, verify
-from rolegate.model import Audit, Caller, Presented, Session, Tokens, User
+from rolegate import endings, errors, keyring, sessions, users, verify
+from rolegate.model import Audit, Because, Caller, Presented, Session, Tokens, User
 
 if TYPE_CHECKING:  # each function loads only what its own flow needs
     from rolegate.stores.rings import Rings
@@ -49,7 +49,7 @@ def login(name: str, password: str, audience: str | None, caller: Caller, world:
     audience = world.policy.audiences[0] if audience is None else audience
     if audience not in world.policy.audiences:
         raise errors.InvalidRequest("The field 'audience' names no audience of this service.")
-    user = _user(name, world.users)
+    user = users.found(name, world.users.get)
     usable = user is not None and user.may_sign_in
     if not world.matches(password, user.password_hash if user and usable else None) or user is None:
         world.audit("login_refused", user_id=user.user_id if user else None, **caller._asdict())
@@ -62,13 +62,6 @@ def login(name: str, password: str, audience: str | None, caller: Caller, world:
     world.sessions.put(session)
     world.audit("logged_in", **_who(session), **caller._asdict())
     return world.issuer.issue(user, session, signing, sealing, now)
-
-
-def _user(name: str, users_table: "Users") -> User | None:
-    try:
-        return users_table.get(users.username(name))
-    except errors.InvalidRequest:
-        return None
 
 
 class Refresh(NamedTuple):
@@ -115,12 +108,17 @@ def _signed_out(presented: Presented, ring: keyring.Ring) -> bool:
 
 
 def _presented(token: str, keys: "Rings", issuer: str, now: int) -> Presented:
-    """Return what a refresh token of ours says; a key that we do not know has the ring read again once."""
+    """Return what a refresh token of ours says; a key that we do not know has the ring read again once.
+
+    A token from the future is ours all the same, and our clocks disagree: nobody is signed out for that.
+    """
     try:
         try:
             return verify.refresh_token(token, _verifying(keys.ring(now)), issuer, now)
         except verify.UnknownKey as unknown:
             return verify.refresh_token(token, _verifying(keys.knowing(unknown.kid, now)), issuer, now)
+    except verify.NotYet as error:
+        raise errors.Unavailable(retry_after=verify.CLOCK_LEEWAY) from error
     except verify.Refused:
         raise errors.InvalidRefreshToken from None
 
@@ -157,17 +155,17 @@ def _refused(
     verdict: sessions.Verdict, presented: Presented, caller: Caller, world: Refresh, now: int
 ) -> errors.RolegateError:
     """Return the error of a refusal, having ended the session first where the verdict says so."""
+    session = endings.One(presented.user_id, presented.session_id, world.sessions)
     match verdict:
         case sessions.Verdict.EXPIRED:
             return errors.RefreshTokenExpired()
         case sessions.Verdict.AHEAD:
             return errors.Unavailable()
         case sessions.Verdict.STATE_LOST:
-            world.sessions.revoke(presented.user_id, presented.session_id, "state_lost", now)
-            world.audit("state_lost", user_id=presented.user_id, session_id=presented.session_id)
+            endings.end(session, Because.STATE_LOST, world.audit, now, caller)
             return errors.RefreshTokenRevoked()
         case sessions.Verdict.REUSED:
-            world.sessions.revoke(presented.user_id, presented.session_id, "refresh_token_reused", now)
+            endings.end(session, Because.REUSED, world.audit, now, caller)
             world.audit(
                 "refresh_token_reused",
                 username=presented.username,
@@ -198,8 +196,7 @@ def logout(token: str, world: Logout, now: int) -> None:
     ended all the same, and `Unavailable`, never success, when the end could not be written.
     """
     presented = _presented(token, world.refresh_keys, world.issuer_url, now)
-    if world.sessions.revoke(presented.user_id, presented.session_id, "logout", now) is not None:
-        world.audit("logged_out", user_id=presented.user_id, session_id=presented.session_id)
+    endings.end(endings.One(presented.user_id, presented.session_id, world.sessions), Because.LOGOUT, world.audit, now)
     if presented.token.expires_at + world.leeway <= now:
         raise errors.RefreshTokenExpired
 

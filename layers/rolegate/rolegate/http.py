@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from rolegate import errors, observe, strictjson
+from rolegate.deadline import Deadline
 from rolegate.model import Caller, Tokens
 
 Event = Mapping[str, Any]
 LARGEST_BODY = 65_536  # bytes
+PATIENCE = 30  # seconds that a client should wait for an operator
 
 STATUS: Mapping[type[errors.RolegateError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Bad Request"),
@@ -126,7 +128,9 @@ class Request:
 Handler = Callable[[Event, object], dict[str, Any]]
 
 
-def endpoint(handle: Callable[[Request], Response], allowed_origin: str, log: observe.Log) -> Handler:
+def endpoint(
+    handle: Callable[[Request], Response], allowed_origin: str, log: observe.Log, deadline: Deadline
+) -> Handler:
     """Return the Lambda handler of an API's route: one request in, one answer out, whatever happens between."""
     cors = {"Access-Control-Allow-Origin": allowed_origin, "Access-Control-Expose-Headers": "Retry-After"}
     if allowed_origin != "*":
@@ -134,12 +138,16 @@ def endpoint(handle: Callable[[Request], Response], allowed_origin: str, log: ob
 
     def handler(event: Event, context: object) -> dict[str, Any]:
         log.request_id = getattr(context, "aws_request_id", None)
+        deadline.begin(context)
         try:
             response = handle(Request(event))
         except errors.RolegateError as error:
             if isinstance(error, errors.Unavailable):
                 log.failure(error)
             response = problem(error)
+        except errors.Misconfigured as error:  # the stack's fault, whatever was sent: no client should give up for it
+            log.failure(error)
+            response = problem(errors.Unavailable(retry_after=PATIENCE))
         except Exception as error:  # noqa: BLE001 - the last door: a client gets an answer, an operator the place
             log.failure(error)
             response = problem(errors.RolegateError())

@@ -1,6 +1,7 @@
 """The nouns that the rules speak of. Times are whole seconds since 1970 (RFC 7519, NumericDate)."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 Claims = Mapping[str, Any]
@@ -26,6 +27,20 @@ class Caller(NamedTuple):
             return self.source_ip
 
 
+class Because(StrEnum):
+    """Why a session, or every session of a user, was ended; recorded on the item and in the log."""
+
+    LOGOUT = "logout"
+    ADMIN = "admin"
+    REUSED = "refresh_token_reused"
+    STATE_LOST = "state_lost"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, not a password
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    DELETED = "deleted"
+    SIGNED_OUT_EVERYWHERE = "signed_out_everywhere"
+
+
 class User(NamedTuple):
     """A user as stored. `session_epoch` is replaced to end every session at once; compared for equality only."""
 
@@ -39,6 +54,8 @@ class User(NamedTuple):
     password_changed_at: int
     disabled: bool = False
     deleted_at: int | None = None
+    sessions_ended_at: int | None = None
+    sessions_ended_because: str | None = None
     schema_version: int = 1
 
     @property

@@ -8,6 +8,8 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
+from rolegate.errors import Misconfigured
+
 METRICS: Mapping[str, str] = {
     "refresh_token_reused": "RefreshTokenReused",
     "refresh_repeated_elsewhere": "RefreshRepeatedElsewhere",
@@ -36,8 +38,15 @@ class Log:
         """Write what failed and where, without the error's own words: they may quote a password or a token."""
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]  # noqa: PTH119
-        cause = type(error.__cause__).__name__ if error.__cause__ else None
-        self._powertools().error("failure", **self._told({"error": type(error).__name__, "cause": cause}), where=where)
+        cause = error.__cause__
+        facts = {
+            "error": type(error).__name__,
+            "cause": type(cause).__name__ if cause else None,
+            # Of these the words are our own, or AWS's name for what it met.
+            "reason": next((str(one) for one in (error, cause) if isinstance(one, Misconfigured)), None),
+            "aws_error": (getattr(cause, "response", None) or {}).get("Error", {}).get("Code"),
+        }
+        self._powertools().error("failure", **self._told(facts), where=where)
 
     def _told(self, facts: Mapping[str, str | int | None]) -> dict[str, str | int]:
         """Return the facts that there are, with the request that they belong to."""

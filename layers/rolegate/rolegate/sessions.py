@@ -88,7 +88,7 @@ def explain(  # noqa: C901, PLR0911 - it is a table, one line a row
             return Verdict.REVOKED
         case s if s.expires_at <= now:
             return Verdict.EXPIRED
-        case s if s.live.id == tried.id:
+        case s if tried.id in (s.live.id, s.previous_token_id):  # the latter: and another tab has moved on from it
             return Verdict.LANDED
         case s if s.live.expires_at <= now:
             return Verdict.EXPIRED

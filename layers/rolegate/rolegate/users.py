@@ -3,9 +3,10 @@
 import re
 import secrets
 import uuid
+from collections.abc import Callable
 
 from rolegate.errors import InvalidRequest
-from rolegate.model import User
+from rolegate.model import Because, User
 
 USERNAME_RULE = (
     "A username has 1 to 128 characters: letters a to z, digits, and . _ + @ - after the first. "
@@ -39,6 +40,24 @@ def create(name: str, password_hash: str, role: str, now: int) -> User:
         updated_at=now,
         password_changed_at=now,
     )
+
+
+def found(typed: str, get: Callable[[str], User | None]) -> User | None:
+    """Return the user of a name as it was typed; None for what cannot be a name, as for nobody's."""
+    try:
+        return get(username(typed))
+    except InvalidRequest:
+        return None
+
+
+def with_password(user: User, password_hash: str, now: int) -> User:
+    """Return the user with another password."""
+    return user._replace(password_hash=password_hash, password_changed_at=now)
+
+
+def ended(user: User, because: Because, now: int) -> User:
+    """Return the user with every session ended: a new epoch, and why."""
+    return user._replace(session_epoch=epoch(), sessions_ended_at=now, sessions_ended_because=because, updated_at=now)
 
 
 def epoch() -> str:

@@ -27,6 +27,10 @@ class Expired(Refused):
     """The token was ours and is past its end."""
 
 
+class NotYet(Refused):
+    """The signature is true, and the token is of a time that our clock has not reached."""
+
+
 class UnknownKey(Refused):
     """The token names a key that is not in the set: `kid`, which is whatever the client wrote."""
 
@@ -174,7 +178,7 @@ def _signed(token: str, typ: str, keys: Mapping[str, Key], issuer: str, audience
     if "nbf" in claims:
         _dates(claims, "nbf")
     if max(claims["iat"], claims.get("nbf", 0)) > now + CLOCK_LEEWAY:
-        raise Refused("not yet valid")
+        raise NotYet
     return header["kid"], claims
 
 

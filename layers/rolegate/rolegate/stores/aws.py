@@ -1,6 +1,7 @@
 """One way to every AWS service: bounded in time, and its errors put into our words in one place."""
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,52 +15,86 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
-from rolegate.errors import Unavailable
+from rolegate.deadline import Deadline
+from rolegate.errors import Misconfigured, Unavailable
 
-# Two tries of at most 1 s to connect and 1.5 s to answer, and up to 1 s between them: two calls that both hang to their
-# end still fit into the shortest time-out of a function that waits for them (8 s).
-BOUNDED = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 2})
-_PASSING = frozenset(
-    {
-        "InternalServerError",
-        "InternalServiceError",
-        "InternalServiceErrorException",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "ServiceUnavailable",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "TooManyUpdates",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
+# Two tries of at most 1 s to connect and 1.5 s to answer, and a random pause of up to 1 s between them.
+TRIES = 2
+BOUNDED = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": TRIES})
+LONGEST = 1 + 1.5 + 1 + 0.3  # seconds: a try that hangs to its end, the pause after it, and time to say so
+_CONFLICTS = frozenset(  # two writers met; no SDK tries these again by itself
+    {"ReplicatedWriteConflictException", "TransactionConflictException"}
 )
+_PASSING = _CONFLICTS | {
+    "InternalServerError",
+    "InternalServiceError",
+    "InternalServiceErrorException",
+    "LimitExceededException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "TooManyUpdates",
+    "TransactionInProgressException",
+}
+_CONDITION, _CANCELED = "ConditionalCheckFailed", "TransactionCanceledException"
 _SERVER_ERROR = 500
 
 
-def client(service: str) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-    """Return a client of `service`, from botocore alone: boto3 would cost a cold start a fifth more."""
-    return botocore.session.get_session().create_client(service, config=BOUNDED)
+class Refused(Misconfigured):
+    """AWS would not do it now nor later: a permission, table or secret is missing. `said` has AWS's own words."""
+
+    def __init__(self, error: ClientError) -> None:
+        super().__init__(f"AWS refused {error.operation_name}: {code(error)}.")
+        self.code = code(error)
+        self.said = str(error.response.get("Error", {}).get("Message", ""))
+
+
+def client(service: str, deadline: Deadline) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
+    """Return a client of `service` whose tries all end before `deadline`; a call that may not begin is `Unavailable`.
+
+    From botocore alone: boto3 would cost a cold start a fifth more.
+    """
+    made = botocore.session.get_session().create_client(service, config=BOUNDED)
+
+    def begin(**_: object) -> None:
+        if deadline.left() < LONGEST:
+            raise Unavailable
+
+    events: Any = made.meta.events
+    events.register("request-created", begin)  # once a try, the first included
+    events.register("needs-retry", _after_conflict)
+    return made
+
+
+def _after_conflict(response: tuple[Any, Mapping[str, Any]] | None, attempts: int, **_: object) -> float | None:
+    """Return the pause in seconds before the try after a conflict, in the form that botocore asks for."""
+    answer = response[1] if response else {}
+    passed = answer.get("Error", {}).get("Code") in _CONFLICTS or (
+        answer.get("Error", {}).get("Code") == _CANCELED and not _of_condition(answer)
+    )
+    return random.random() if passed and attempts < TRIES else None  # noqa: S311 - it spreads load, no secret
 
 
 @contextmanager
 def reached() -> Iterator[None]:
-    """Turn what passes by itself (throttling, time-outs, faults of the service) into `Unavailable`.
+    """Turn what passes by itself (throttling, conflicts, time-outs, faults of the service) into `Unavailable`.
 
-    Everything else, such as a missing permission or table, stays what it is: nobody should try that again.
+    Everything else, such as a missing permission or table, becomes `Refused`: an operator has to act.
     """
     try:
         yield
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code(error) in _PASSING or status >= _SERVER_ERROR:
+        canceled = code(error) == _CANCELED and not _of_condition(error.response)
+        if code(error) in _PASSING or canceled or status >= _SERVER_ERROR:
             raise Unavailable from error
-        raise
+        raise Refused(error) from error
     except (HTTPClientError, BotoConnectionError) as error:
         raise Unavailable from error
 
@@ -67,3 +102,12 @@ def reached() -> Iterator[None]:
 def code(error: ClientError) -> str:
     """Return the code of a service's error."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def condition_failed(error: ClientError) -> bool:
+    """Tell whether a write, or a transaction, was refused because a condition of ours did not hold."""
+    return code(error) == f"{_CONDITION}Exception" or (code(error) == _CANCELED and _of_condition(error.response))
+
+
+def _of_condition(answer: Mapping[str, Any]) -> bool:
+    return any(reason.get("Code") == _CONDITION for reason in answer.get("CancellationReasons", ()))

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from rolegate.stores import aws
 
 NONE = '{"keys":[]}'  # as a new stack's parameter says it
@@ -21,8 +19,8 @@ class Documents:
         try:
             with aws.reached():
                 return str(self._client.get_parameter(Name=self._parameter)["Parameter"]["Value"])
-        except ClientError as error:
-            if aws.code(error) != "ParameterNotFound":
+        except aws.Refused as refused:
+            if refused.code != "ParameterNotFound":
                 raise
             return NONE
 

@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from rolegate import keyring
 from rolegate.errors import Misconfigured, Unavailable
 from rolegate.stores import aws
@@ -96,8 +94,8 @@ class RingStore:
         try:
             with aws.reached():
                 self._client.update_secret_version_stage(SecretId=self._secret, VersionStage=label, **versions)
-        except ClientError as error:
-            if aws.code(error) not in _OVERTAKEN:
+        except aws.Refused as refused:
+            if refused.code not in _OVERTAKEN:
                 raise
             return False
         return True
@@ -106,8 +104,8 @@ class RingStore:
         try:
             with aws.reached():
                 found: dict[str, Any] = self._client.get_secret_value(SecretId=self._secret, VersionStage=label)
-        except ClientError as error:
-            if aws.code(error) not in _GONE:
+        except aws.Refused as refused:
+            if refused.code not in _GONE:
                 raise
             return None
         return found

@@ -90,10 +90,15 @@ class Sessions:
         return self._write(presented.user_id, presented.session_id, changes, conditions, values)
 
     def revoke(self, user_id: str, session_id: str, because: str, now: int) -> Session | None:
-        """End a session; the first reason stays. Return it if this call ended it, None if it had ended or gone."""
+        """End a session; the first reason stays. Return it if this call ended it, None if it had ended or gone.
+
+        A first try whose answer got lost is recognised by its reason and second.
+        """
         there = ["attribute_exists(session_id)", "attribute_not_exists(revoked_at)"]
         ended = self._write(user_id, session_id, {"revoked_at": now, "revoked_because": because}, there, {})
-        return None if isinstance(ended, Refusal) else ended
+        session = ended.session if isinstance(ended, Refusal) else ended
+        ours = session is not None and (session.revoked_at, session.revoked_because) == (now, because)
+        return session if ours else None
 
     def _write(
         self,
@@ -120,7 +125,7 @@ class Sessions:
 
 
 def _refusal(error: ClientError) -> Refusal:
-    if aws.code(error) != "ConditionalCheckFailedException":
+    if not aws.condition_failed(error):
         raise error
     stored: Any = error.response.get("Item")
     return Refusal(items.to_session(stored) if stored else None)

@@ -5,9 +5,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rolegate.errors import Unavailable, UsernameTaken
+from rolegate.errors import UsernameTaken
 from rolegate.model import User
 from rolegate.stores import aws, items
+
+_AS_SEEN = "user_id = :seen_id AND session_epoch = :seen_epoch"
+
+
+def _as_seen(user: User) -> dict[str, dict[str, Any]]:
+    return items.item({":seen_id": user.user_id, ":seen_epoch": user.session_epoch})
 
 
 class Users:
@@ -39,12 +45,10 @@ class Users:
                         {"ConditionCheck": {**absent, "Key": items.item({"username": items.tombstone(user.username)})}},
                     ]
                 )
-            except self._client.exceptions.TransactionCanceledException as error:
-                if any(
-                    reason.get("Code") == "ConditionalCheckFailed" for reason in error.response["CancellationReasons"]
-                ):
+            except ClientError as error:
+                if aws.condition_failed(error):
                     raise UsernameTaken from None
-                raise Unavailable from error
+                raise
 
     def set_role(self, username: str, role: str, now: int) -> User | None:
         """Change the role of a user who is there, and return the user; access tokens follow at the next refresh."""
@@ -60,10 +64,57 @@ class Users:
                     ReturnValues="ALL_NEW",
                 )
             except ClientError as error:
-                if aws.code(error) == "ConditionalCheckFailedException":
+                if aws.condition_failed(error):
                     return None
                 raise
         return items.to_user(written["Attributes"])
+
+    def change(self, seen: User, then: User) -> bool:
+        """Replace what differs between a user as seen and as they shall be, unless somebody came between.
+
+        The epoch as it was seen is the condition, and `then` has another: a duplicate that lands late changes nothing,
+        and a first try whose answer got lost is recognised by it. Tell whether the user is as they shall be.
+        """
+        changes = {name: new for name, new in then._asdict().items() if new != getattr(seen, name)}
+        with aws.reached():
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=items.item({"username": seen.username}),
+                    UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                    ConditionExpression=_AS_SEEN,
+                    ExpressionAttributeNames={f"#{name}": name for name in changes},
+                    ExpressionAttributeValues=_as_seen(seen) | items.item({f":{n}": new for n, new in changes.items()}),
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+            except ClientError as error:
+                if not aws.condition_failed(error):
+                    raise
+                stands: Any = error.response.get("Item")
+                return bool(stands) and items.to_user(stands).session_epoch == then.session_epoch
+        return True
+
+    def delete(self, seen: User, now: int) -> bool:
+        """Remove a user as seen, and in the same transaction put the tombstone that keeps the name taken.
+
+        Tell whether it was done, now or by a first try whose answer got lost. The tombstone holds nothing of the user.
+        """
+        grave = items.item({"username": items.tombstone(seen.username), "deleted_at": now, "schema_version": 1})
+        user = {"TableName": self._table, "Key": items.item({"username": seen.username})}
+        condition = {"ConditionExpression": _AS_SEEN, "ExpressionAttributeValues": _as_seen(seen)}
+        with aws.reached():
+            try:
+                self._client.transact_write_items(
+                    TransactItems=[
+                        {"Delete": {**user, **condition}},
+                        {"Put": {"TableName": self._table, "Item": grave}},
+                    ]
+                )
+            except ClientError as error:
+                if not aws.condition_failed(error):
+                    raise
+                return False
+        return True
 
     def list(self) -> Iterator[User]:
         """Yield every user, page by page; tombstones are no users."""
