@@ -36,6 +36,9 @@ invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunctio
 test: test-setup ## Run every test with coverage, or some without (T=tests/unit)
 	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov --cov-config=pyproject.toml) $(T)
 
+faults: test-setup ## Show the table of faults in docs/refresh.md, each by its test (EXAMPLES=2000 for longer histories)
+	@$(PYTHON) -m pytest tests/faults tests/unit/test_flows.py tests/unit/test_endings.py
+
 check: format lint types imports template test ## Everything that CI runs: five checks, then every test
 
 format: setup ## Check the format of the code (ruff format mends it)
@@ -70,5 +73,5 @@ setup:
 test-setup: setup
 	@local/setup tests
 
-.PHONY: help run up down demo rotate-keys invoke test check format lint types imports template bench build deploy setup test-setup
+.PHONY: help run up down demo rotate-keys invoke test faults check format lint types imports template bench build deploy setup test-setup
 .DEFAULT_GOAL = help

@@ -140,15 +140,28 @@ class Fault(Enum):
     ANSWER_LOST = auto()  # it arrived and was done, and nobody heard of it
     BROKEN = auto()  # the service answers 500
     REFUSED = auto()  # the function lacks the permission
+    DEATH = auto()  # it arrived and was done, and the function died before it heard of it
 
 
-REFUSALS: Mapping[Fault, tuple[int, str]] = {
-    Fault.THROTTLED: (400, "ThrottlingException"),
-    Fault.BROKEN: (500, "UnheardOfFault"),
-    Fault.REFUSED: (400, "AccessDeniedException"),
+class Death(BaseException):
+    """The end of an execution environment, whatever it was doing."""
+
+
+class Refusal(NamedTuple):
+    """An answer of a service that did nothing: its status and error code, and the rest of its body."""
+
+    status: int
+    code: str
+    more: Mapping[str, Any] = {}
+
+
+REFUSALS: Mapping[Fault, Refusal] = {
+    Fault.THROTTLED: Refusal(400, "ThrottlingException"),
+    Fault.BROKEN: Refusal(500, "UnheardOfFault"),
+    Fault.REFUSED: Refusal(400, "AccessDeniedException"),
 }
 OUT_OF_REACH = [Fault.THROTTLED, Fault.TIME_OUT, Fault.BROKEN]
-Incident = Fault | Callable[[], object] | None
+Incident = Fault | Refusal | Callable[[], object] | None
 
 
 class Wire:
@@ -173,18 +186,22 @@ class Wire:
     def __call__(self, event_name: str, request: AWSPreparedRequest, **_: object) -> AWSResponse | None:
         operation = event_name.rpartition(".")[2]
         incident = self._ordered[operation].popleft() if self._ordered[operation] else None
+        if isinstance(incident, Fault):
+            incident = REFUSALS.get(incident, incident)
+        if isinstance(incident, Refusal):
+            self.calls.append(operation)
+            body = {"__type": incident.code, "message": f"{operation} of {PASSWORD}", **incident.more}
+            return _answer(request, incident.status, json.dumps(body))
         if not isinstance(incident, Fault):
             if incident is not None:
                 incident()
             return self._bring(event_name, request)
-        if incident in REFUSALS:
+        if incident is Fault.TIME_OUT:
             self.calls.append(operation)
-            status, code = REFUSALS[incident]
-            return _answer(request, status, json.dumps({"__type": code, "message": f"{operation} of {PASSWORD}"}))
-        if incident is Fault.ANSWER_LOST:
-            self._bring(event_name, request)
         else:
-            self.calls.append(operation)
+            self._bring(event_name, request)
+        if incident is Fault.DEATH:
+            raise Death
         raise ReadTimeoutError(endpoint_url=request.url)
 
     def _bring(self, event_name: str, request: AWSPreparedRequest) -> AWSResponse | None:
@@ -207,13 +224,23 @@ botocore.handlers.BUILTIN_HANDLERS[:] = [
     (event, WIRE if handler is botocore_stubber else handler, *more)
     for event, handler, *more in botocore.handlers.BUILTIN_HANDLERS
 ]
-_sdk = cache(botocore.session.get_session)
 
 
 @cache
 def client(service: Any) -> Any:
     """Return a client of moto's AWS for the tests' own use, beside those of the functions."""
     return boto3.Session("operator", "nothing", region_name=CREDENTIALS["AWS_DEFAULT_REGION"]).client(service)
+
+
+class Cloud(NamedTuple):
+    """An AWS under a stack: the tests' own clients of it, and what the functions reach it with."""
+
+    client: Callable[[Any], Any]
+    sdk: Callable[[], botocore.session.Session]  # made once: it reads a megabyte each time
+    environ: Mapping[str, str]
+
+
+MOTO = Cloud(client, cache(botocore.session.get_session), CREDENTIALS)
 
 
 class Answer(NamedTuple):
@@ -237,8 +264,8 @@ class Answer(NamedTuple):
 class World:
     """A deployed stack: every function of it, what they keep, and the clock they read."""
 
-    def __init__(self, clock: Clock, wire: Wire, settings: dict[str, str]) -> None:
-        self.clock, self.wire, self.settings = clock, wire, settings
+    def __init__(self, clock: Clock, wire: Wire, settings: dict[str, str], cloud: Cloud = MOTO) -> None:
+        self.clock, self.wire, self.settings, self.cloud = clock, wire, settings, cloud
         self._environments: dict[str, Handler] = {}
 
     def handler(self, function: str) -> Handler:
@@ -256,8 +283,8 @@ class World:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         with (
-            mock.patch.dict(os.environ, {**CREDENTIALS, **environ}, clear=True),
-            mock.patch.object(botocore.session, "get_session", _sdk),  # it reads a megabyte each time
+            mock.patch.dict(os.environ, {**self.cloud.environ, **environ}, clear=True),
+            mock.patch.object(botocore.session, "get_session", self.cloud.sdk),
         ):
             spec.loader.exec_module(module)
         handler: Handler = module.handler
@@ -319,7 +346,7 @@ class World:
 
     def session(self, token: str) -> dict[str, Any]:
         """Return the stored item of a refresh token's session."""
-        return self._item("sessions", _session_key(token))
+        return self._item("sessions", session_key(token))
 
     def change_user(self, name: str = "alice", **attributes: Any) -> None:
         """Write attributes of a stored user; None removes one."""
@@ -327,15 +354,16 @@ class World:
 
     def change_session(self, token: str, **attributes: Any) -> None:
         """Write attributes of the stored session of a refresh token; None removes one."""
-        self._change("sessions", _session_key(token), attributes)
+        self._change("sessions", session_key(token), attributes)
 
     def forget_session(self, token: str) -> None:
         """Delete a session's item, as TTL does."""
-        client("dynamodb").delete_item(TableName="sessions", Key=items.item(_session_key(token)))
+        self.cloud.client("dynamodb").delete_item(TableName=self._table("sessions"), Key=items.item(session_key(token)))
 
     def ring(self, secret: str) -> dict[str, Any]:
         """Return the stored ring of a secret, by the name of its setting."""
-        found = client("secretsmanager").get_secret_value(SecretId=self.settings[secret], VersionStage="AWSCURRENT")
+        secrets = self.cloud.client("secretsmanager")
+        found = secrets.get_secret_value(SecretId=self.settings[secret], VersionStage="AWSCURRENT")
         ring: dict[str, Any] = json.loads(found["SecretString"])
         return ring
 
@@ -345,7 +373,7 @@ class World:
 
     def change_secret(self, secret: str, text: str) -> None:
         """Replace the value of a secret (in two steps: after a moved label, moto's put would make two current ones)."""
-        name, secrets = self.settings[secret], client("secretsmanager")
+        name, secrets = self.settings[secret], self.cloud.client("secretsmanager")
         versions = secrets.list_secret_version_ids(SecretId=name)["Versions"]
         current = next(one["VersionId"] for one in versions if "AWSCURRENT" in one["VersionStages"])
         made = secrets.put_secret_value(SecretId=name, SecretString=text, VersionStages=["operator"])["VersionId"]
@@ -355,16 +383,22 @@ class World:
 
     def stored(self) -> dict[str, Any]:
         """Return everything that is kept: to tell that nothing has changed."""
-        tables = {table: client("dynamodb").scan(TableName=table)["Items"] for table in TABLES}
+        scan = self.cloud.client("dynamodb").scan
+        tables = {table: scan(TableName=self._table(table), ConsistentRead=True)["Items"] for table in TABLES}
         rings = {name: self.ring(name) for name in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")}
         return {**tables, **rings}
 
+    def _table(self, table: str) -> str:
+        name = f"{table.upper()}_TABLE"
+        return self.settings.get(name, SETTINGS[name])
+
     def _item(self, table: str, key: dict[str, str]) -> dict[str, Any]:
-        return items.plain(client("dynamodb").get_item(TableName=table, Key=items.item(key))["Item"])
+        get = self.cloud.client("dynamodb").get_item
+        return items.plain(get(TableName=self._table(table), Key=items.item(key), ConsistentRead=True)["Item"])
 
     def _change(self, table: str, key: dict[str, str], attributes: dict[str, Any]) -> None:
         item = {name: value for name, value in {**self._item(table, key), **attributes}.items() if value is not None}
-        client("dynamodb").put_item(TableName=table, Item=items.item(item))
+        self.cloud.client("dynamodb").put_item(TableName=self._table(table), Item=items.item(item))
 
 
 def rest_event(
@@ -430,7 +464,7 @@ def seal(head: Mapping[str, Any] | str, body: Mapping[str, Any] | str, key: Mapp
     return f"{message}.{base64url(signature)}"
 
 
-def _session_key(token: str) -> dict[str, str]:
+def session_key(token: str) -> dict[str, str]:
     said = claims(token)
     return {"user_id": said["uid"], "session_id": said["sid"]}
 
@@ -450,26 +484,36 @@ def stack_without_rings(**settings: str) -> Iterator[World]:
         patch.setattr(bootstrap, "_now", clock)
         patch.setattr(bootstrap, "_wait", clock.tick)
         world = World(clock, WIRE, settings)
-        for table, keys in TABLES.items():
-            client("dynamodb").create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-                KeySchema=[
-                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-                ],
-            )
-        for secret in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET"):
-            made = client("secretsmanager").create_secret(Name=secret, SecretString="{}")
-            world.settings[secret] = made["ARN"]
-        client("ssm").put_parameter(Name=SETTINGS["JWKS_PARAMETER"], Value='{"keys":[]}', Type="String")
+        lay_out(world, {table: table for table in TABLES})
         WIRE.heal()
         yield world
         WIRE.heal()
 
 
+def lay_out(world: World, tables: Mapping[str, str], mark: str = "") -> None:
+    """Make a stack's tables, named as told, its secrets without rings, and its parameter without keys."""
+    for table, keys in TABLES.items():
+        create_table(world.cloud.client("dynamodb"), tables[table], keys)
+        world.settings[f"{table.upper()}_TABLE"] = tables[table]
+    for secret in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET"):
+        made = world.cloud.client("secretsmanager").create_secret(Name=f"{secret}{mark}", SecretString="{}")
+        world.settings[secret] = made["ARN"]
+    world.settings["JWKS_PARAMETER"] = f"{mark}{SETTINGS['JWKS_PARAMETER']}"
+    world.cloud.client("ssm").put_parameter(Name=world.settings["JWKS_PARAMETER"], Value='{"keys":[]}', Type="String")
+
+
+def create_table(dynamodb: Any, name: str, keys: tuple[str, ...]) -> None:
+    """Make a table with these keys, as the template does."""
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)],
+    )
+
+
 @cache
-def _first_rings() -> tuple[str, str, str]:
+def first_rings() -> tuple[str, str, str]:
     """Have the real function make the first rings, once: RSA keys take their time."""
     with stack_without_rings() as world:
         world.handler("rotate_keys")({"source": "aws.events"}, None)
@@ -484,13 +528,19 @@ def _first_rings() -> tuple[str, str, str]:
 @contextmanager
 def stack_in_memory(**settings: str) -> Iterator[World]:
     """Deploy a stack, with its first rings, for as long as the block lasts."""
-    signing, refresh, jwks = _first_rings()
+    rings = first_rings()
     with stack_without_rings(**settings) as world:
-        world.change_ring("SIGNING_KEYS_SECRET", json.loads(signing))
-        world.change_ring("REFRESH_KEYS_SECRET", json.loads(refresh))
-        client("ssm").put_parameter(Name=SETTINGS["JWKS_PARAMETER"], Value=jwks, Type="String", Overwrite=True)
+        put_rings(world, *rings)
         WIRE.heal()
         yield world
+
+
+def put_rings(world: World, signing: str, refresh: str, jwks: str) -> None:
+    """Give a stack these rings and this key set."""
+    world.change_secret("SIGNING_KEYS_SECRET", signing)
+    world.change_secret("REFRESH_KEYS_SECRET", refresh)
+    name = world.settings["JWKS_PARAMETER"]
+    world.cloud.client("ssm").put_parameter(Name=name, Value=jwks, Type="String", Overwrite=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rolegate.stores.users import Users
 
 from local.home import CREDENTIALS
 from local.stack import local_stack
-from tests.conftest import TABLES, stack_without_rings
+from tests.conftest import TABLES, create_table, stack_without_rings
 
 
 class Clients(NamedTuple):
@@ -61,14 +61,7 @@ def stores(clients: Clients) -> Stores:
     mark = uuid.uuid4().hex
     names = {name: f"{name}-{mark}" for name in (*TABLES, "ring")} | {"documents": f"/{mark}/jwks"}
     for table, keys in TABLES.items():
-        clients.dynamodb.create_table(
-            TableName=names[table],
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-            KeySchema=[
-                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-            ],
-        )
+        create_table(clients.dynamodb, names[table], keys)
     secret = clients.secretsmanager.create_secret(Name=names["ring"], SecretString="{}")["ARN"]
     clients.ssm.put_parameter(Name=names["documents"], Value='{"keys":[]}', Type="String")
     return Stores(

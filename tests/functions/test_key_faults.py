@@ -8,7 +8,7 @@ import pytest
 from rolegate import bootstrap, keyring
 from rolegate.errors import InvalidRequest, Misconfigured, Unavailable
 
-from tests.conftest import SETTINGS, Logs, World, claims, client, rest_event, seal
+from tests.conftest import SETTINGS, Death, Logs, World, claims, client, rest_event, seal
 
 DAY = 86_400
 SECRETS = ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")
@@ -55,10 +55,6 @@ def kids(ring: keyring.Ring) -> list[str]:
 
 
 # --- a run that dies
-
-
-class Death(BaseException):
-    """The end of a run between two of its calls: a time-out, or a machine that is gone."""
 
 
 def die() -> None:

@@ -1,4 +1,4 @@
-"""Refresh, line by line of its table in docs/architecture.md, and every way in which a session ends."""
+"""Refresh, line by line of its table in docs/refresh.md, and every way in which a session ends."""
 
 import json
 from collections.abc import Callable

@@ -70,9 +70,8 @@ def change_password(name: str, current: str, new: str, caller: Caller, world: Pa
     Raises `InvalidCredentials` as a sign-in does, `InvalidRequest` for a new password outside the rules, and
     `Unavailable` when the user was changed meanwhile: perhaps the password that was proved is the current one no more.
     """
-    user = users.found(name, world.users.get)
-    usable = user is not None and user.may_sign_in
-    if not world.matches(current, user.password_hash if user and usable else None) or user is None:
+    user, proved = users.proved(name, current, world.users.get, world.matches)
+    if user is None or not proved:
         world.audit("password_change_refused", user_id=user.user_id if user else None, **caller._asdict())
         raise errors.InvalidCredentials
     changed = users.with_password(user, world.hash_password(new), now)

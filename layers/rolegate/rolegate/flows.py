@@ -49,9 +49,8 @@ def login(name: str, password: str, audience: str | None, caller: Caller, world:
     audience = world.policy.audiences[0] if audience is None else audience
     if audience not in world.policy.audiences:
         raise errors.InvalidRequest("The field 'audience' names no audience of this service.")
-    user = users.found(name, world.users.get)
-    usable = user is not None and user.may_sign_in
-    if not world.matches(password, user.password_hash if user and usable else None) or user is None:
+    user, proved = users.proved(name, password, world.users.get, world.matches)
+    if user is None or not proved:
         world.audit("login_refused", user_id=user.user_id if user else None, **caller._asdict())
         raise errors.InvalidCredentials
     signing, sealing = world.signing_keys.ring(now).current, world.refresh_keys.ring(now).current

@@ -50,6 +50,18 @@ def found(typed: str, get: Callable[[str], User | None]) -> User | None:
         return None
 
 
+def proved(
+    typed: str, password: str, get: Callable[[str], User | None], matches: Callable[[str, str | None], bool]
+) -> tuple[User | None, bool]:
+    """Return whose name it is, if anybody's, and whether the password proves them and they may sign in.
+
+    The same work is done for everybody.
+    """
+    user = found(typed, get)
+    usable = user is not None and user.may_sign_in
+    return user, matches(password, user.password_hash if user and usable else None)
+
+
 def with_password(user: User, password_hash: str, now: int) -> User:
     """Return the user with another password."""
     return user._replace(password_hash=password_hash, password_changed_at=now)

@@ -18,10 +18,12 @@ from botocore.exceptions import (
 from rolegate.deadline import Deadline
 from rolegate.errors import Misconfigured, Unavailable
 
-# Two tries of at most 1 s to connect and 1.5 s to answer, and a random pause of up to 1 s between them.
 TRIES = 2
-BOUNDED = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": TRIES})
-LONGEST = 1 + 1.5 + 1 + 0.3  # seconds: a try that hangs to its end, the pause after it, and time to say so
+CONNECT, ANSWER, PAUSE = 1, 1.5, 1  # seconds, at most, of a try and of the random pause after it
+BOUNDED = Config(
+    connect_timeout=CONNECT, read_timeout=ANSWER, retries={"mode": "standard", "total_max_attempts": TRIES}
+)
+LONGEST = CONNECT + ANSWER + PAUSE + 0.3  # seconds: a try that hangs to its end, the pause, and time to say so
 _CONFLICTS = frozenset(  # two writers met; no SDK tries these again by itself
     {"ReplicatedWriteConflictException", "TransactionConflictException"}
 )
@@ -78,7 +80,7 @@ def _after_conflict(response: tuple[Any, Mapping[str, Any]] | None, attempts: in
     passed = answer.get("Error", {}).get("Code") in _CONFLICTS or (
         answer.get("Error", {}).get("Code") == _CANCELED and not _of_condition(answer)
     )
-    return random.random() if passed and attempts < TRIES else None  # noqa: S311 - it spreads load, no secret
+    return PAUSE * random.random() if passed and attempts < TRIES else None  # noqa: S311 - it spreads load, no secret
 
 
 @contextmanager
