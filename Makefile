@@ -36,7 +36,7 @@ invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunctio
 test: test-setup ## Run every test with coverage, or some without (T=tests/unit)
 	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov --cov-config=pyproject.toml) $(T)
 
-faults: test-setup ## Show the table of faults in docs/refresh.md, each by its test (EXAMPLES=2000 for longer histories)
+faults: test-setup ## Show the table of faults in docs/refresh.md, each by its test (EXAMPLES=2000 for more histories)
 	@$(PYTHON) -m pytest tests/faults tests/unit/test_flows.py tests/unit/test_endings.py
 
 check: format lint types imports template test ## Everything that CI runs: five checks, then every test

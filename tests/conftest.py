@@ -35,9 +35,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from moto import mock_aws
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
-from rolegate import bootstrap, observe
+from rolegate import bootstrap, endings, observe, passwords
 from rolegate.model import Caller
 from rolegate.stores import items
+from rolegate.stores.users import Users
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_800_000_000
@@ -399,6 +400,16 @@ class World:
     def _change(self, table: str, key: dict[str, str], attributes: dict[str, Any]) -> None:
         item = {name: value for name, value in {**self._item(table, key), **attributes}.items() if value is not None}
         self.cloud.client("dynamodb").put_item(TableName=self._table(table), Item=items.item(item))
+
+
+def password_change(table: Users) -> endings.PasswordChange:
+    """Return what a change of a password needs, at a cost that tests can pay."""
+    return endings.PasswordChange(
+        table,
+        lambda password, stored: passwords.matches(password, stored, 4),
+        lambda password: passwords.hash_password(passwords.accept(password), 4),
+        observe.Log("Rolegate").event,
+    )
 
 
 def rest_event(

@@ -13,11 +13,12 @@ import botocore.endpoint
 import botocore.session
 import pytest
 from botocore.config import Config
-from rolegate import bootstrap, endings, passwords
+from rolegate import bootstrap, endings
 from rolegate.deadline import Deadline
 from rolegate.model import Audit, Because
 from rolegate.observe import Log
 from rolegate.stores import aws
+from rolegate.stores.sessions import Sessions
 from rolegate.stores.users import Users
 
 from local.home import CREDENTIALS, REGION
@@ -32,6 +33,7 @@ from tests.conftest import (
     claims,
     first_rings,
     lay_out,
+    password_change,
     put_rings,
     rest_event,
     stack_in_memory,
@@ -119,17 +121,20 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
         return [future.result() for future in [crowd.submit(task) for task in tasks]]
 
 
-# What ends sessions. The first two end one, the others all of a user.
+# What ends sessions. The first three end one, the others all of a user.
 ENDS = [
     Because.LOGOUT,
+    Because.ADMIN,
     Because.REUSED,
     Because.PASSWORD_CHANGED,
     Because.DISABLED,
+    Because.ENABLED,
     Because.DELETED,
     Because.SIGNED_OUT_EVERYWHERE,
 ]
 ENDINGS: dict[Because, Callable[[str, Users, Audit, int], None]] = {
     Because.DISABLED: endings.disable,
+    Because.ENABLED: endings.enable,
     Because.DELETED: endings.delete,
     Because.SIGNED_OUT_EVERYWHERE: endings.sign_out_everywhere,
 }
@@ -147,6 +152,10 @@ def ending(world: World, because: Because, spent: str, live: str) -> Callable[[]
         case Because.REUSED:
             refresh = world.cold("refresh")
             return lambda: refresh(rest_event("/refresh", json.dumps({"token": spent})), None)
+        case Because.ADMIN:
+            store = Sessions(aws.client("dynamodb", Deadline()), world.settings["SESSIONS_TABLE"])
+            said = claims(live)
+            return lambda: endings.end_session(said["uid"], said["sid"], store, AUDIT, world.clock.now)
         case Because.PASSWORD_CHANGED:
             return changing_the_password(world, name)
         case _:
@@ -156,12 +165,7 @@ def ending(world: World, because: Because, spent: str, live: str) -> Callable[[]
 
 def changing_the_password(world: World, name: str) -> Callable[[], None]:
     """Return the task of giving a user another password."""
-    change = endings.PasswordChange(
-        users_of(world),
-        lambda password, stored: passwords.matches(password, stored, 4),
-        lambda password: passwords.hash_password(password, 4),
-        AUDIT,
-    )
+    change = password_change(users_of(world))
     return lambda: endings.change_password(name, PASSWORD, ANOTHER_PASSWORD, PHONE, change, world.clock.now)
 
 

@@ -18,6 +18,7 @@ class Loss(Enum):
     ANSWER_RESET = auto()  # it was done; the connection is reset in place of the answer
     ANSWER_SILENCE = auto()  # it was done, and nothing is ever said
     TWICE = auto()  # delivered twice, one right after the other; the second answer is the one that is heard
+    DRIP = auto()  # the answer's head comes line by line, for longer than any function has
     KEPT = auto()  # done and answered; a copy of it waits on the way, and arrives when `redeliver` is called
 
 
@@ -33,6 +34,7 @@ class Proxy:
         self._ordered: dict[str, deque[Loss]] = defaultdict(deque)
         self._kept: list[bytes] = []
         self._open: set[socket.socket] = set()
+        self._deaf: set[socket.socket] = set()
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
@@ -63,6 +65,10 @@ class Proxy:
         for connection in list(self._open):
             _reset(connection)
 
+    def deafen(self) -> None:
+        """Let nothing pass any more on the connections that are open, without a word to either end."""
+        self._deaf |= self._open
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -73,14 +79,16 @@ class Proxy:
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
             while call := _message(stream):
-                answer = self._answer(call)
+                if connection in self._deaf:
+                    self._ended.wait(60)
+                answer = self._answer(call, connection)
                 if answer is None:
                     _reset(connection)
                     return
                 connection.sendall(answer)
         self._open.discard(connection)
 
-    def _answer(self, call: bytes) -> bytes | None:
+    def _answer(self, call: bytes, connection: socket.socket) -> bytes | None:
         """Bring a call, or lose it; None where the connection is to be reset."""
         operation = _operation(call)
         self.calls.append(operation)
@@ -91,6 +99,10 @@ class Proxy:
                 return self._ask(call)
             case Loss.KEPT:
                 self._kept.append(call)
+            case Loss.DRIP:
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not self._ended.wait(0.1):
+                    connection.sendall(b"X-Drip: drop\r\n")
             case Loss.SILENCE | Loss.ANSWER_SILENCE:
                 self._ended.wait(60)
         return answer if loss in (None, Loss.KEPT) else None

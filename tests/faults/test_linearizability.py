@@ -77,11 +77,9 @@ class Rules(NamedTuple):
                 return [there for token in known if (there := session._replace(live=token)) == answered]
             case Logout():
                 return [session._replace(ended=True)] if answered in (ENDED, None) else []
-            case Refresh(presented, _) if session.ended:
-                # A reuse takes two steps: the verdict, and then the write that ends the session. If another end comes
-                # in between, a session that has ended already answers with the verdict.
-                overtaken = answered == REUSED and presented != session.live
-                return [session] if answered == REVOKED or overtaken else []
+            case Refresh() if session.ended:
+                # A reuse too, whose verdict came before the end, and whose write after it: it is told of the end.
+                return [session] if answered == REVOKED else []
             case Refresh(presented, now):
                 return self._refreshed(session, presented, now, answered)
 
@@ -180,6 +178,12 @@ WRONG: dict[str, list[Asking]] = {
     "a spent token is the answer": [ROTATED, ROTATED_AGAIN, Operation(4, Refresh(B, NOW + 33), B, 5)],
     "two rotations within one grace": [ROTATED, Operation(2, Refresh(B, NOW + 32), C, 3)],
     "an end that nobody asked for": [ROTATED, Operation(2, Refresh(A, NOW), REVOKED, 3)],
+    "a reuse of what an acknowledged end had ended": [
+        ROTATED,
+        ROTATED_AGAIN,
+        Operation(4, Logout(C), ENDED, 5),
+        Operation(6, Refresh(A, NOW + 33), REUSED, 7),
+    ],
     "a reuse that ends nothing": [
         ROTATED,
         ROTATED_AGAIN,
@@ -296,7 +300,7 @@ def record(real_world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[Rule
 type Record = Callable[[Rules, int, float], Recording]
 
 
-@pytest.mark.parametrize("rules", [STANDARD, Rules(30, 1), Rules(0, 0), Rules(0, 3), Rules(0, 1)])
+@pytest.mark.parametrize("rules", [STANDARD, Rules(30, 2), Rules(0, 0), Rules(0, 3), Rules(0, 2)])
 def test_what_a_crowd_is_answered_might_be_answered_one_by_one(record: Record, rules: Rules) -> None:
     for pace in [0, 1, 4, 9] * 3:
         recording = record(rules, pace, 0.2)

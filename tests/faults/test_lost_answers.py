@@ -136,6 +136,17 @@ def test_a_call_that_lands_again_late_changes_nothing(far_world: World, proxy: P
     assert far_world.refresh(fresh).status == 200
 
 
+def test_a_registration_and_a_deletion_that_land_again_late_change_nothing(far_world: World, proxy: Proxy) -> None:
+    proxy.order("TransactWriteItems", Loss.KEPT, Loss.KEPT)
+    far_world.add_user()
+    endings.delete("alice", users_of(far_world), AUDIT, far_world.clock.now)
+    far_world.clock.tick(60)
+    before = far_world.stored()
+    proxy.redeliver()
+    assert far_world.stored() == before
+    assert far_world.post("register", {"username": "alice", "password": PASSWORD}).status == 409
+
+
 # On the way to the client
 
 

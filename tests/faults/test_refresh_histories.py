@@ -4,8 +4,7 @@ Hypothesis makes up histories and plays them against the real functions, two ins
 them runs a small model, told in other words than the code's. A session there is a row of generations, of which one is
 live and the one before may be asked about once more.
 
-A few histories are played, the same every time. `EXAMPLES=2000 python -m pytest -s` plays so many, others every time;
-`-s` shows what was played.
+A few histories are played, the same every time. `make faults EXAMPLES=2000` plays so many, others every time.
 """
 
 import itertools
@@ -18,17 +17,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from rolegate import endings, errors, passwords
+from rolegate import endings, errors
 from rolegate.deadline import Deadline
 from rolegate.model import Caller
 from rolegate.observe import Log
 from rolegate.stores import aws
 from rolegate.stores.users import Users
 
-from tests.conftest import LAPTOP, PASSWORD, PHONE, Fault, Incident, World, claims, rest_event, stack_in_memory
+from tests.conftest import (
+    LAPTOP,
+    PASSWORD,
+    PHONE,
+    Death,
+    Fault,
+    Incident,
+    World,
+    claims,
+    password_change,
+    rest_event,
+    stack_in_memory,
+)
 
 SKEW, DAY = 1, 86_400
 ROTATIONS_PER_LATE_RETRY = 3  # as the stack below is configured
@@ -37,17 +49,15 @@ NUMBERS = itertools.count()
 AUDIT = Log("Rolegate").event
 
 EXAMPLES = os.environ.get("EXAMPLES")
+if EXAMPLES and not (EXAMPLES.isdecimal() and int(EXAMPLES)):
+    pytest.exit("EXAMPLES must be a whole number from 1: make faults EXAMPLES=2000", returncode=2)
 PLAYED = settings(
     max_examples=int(EXAMPLES or 20),
     stateful_step_count=20,
-    derandomize=EXAMPLES is None,
+    derandomize=not EXAMPLES,
     database=None,
     phases=[Phase.generate],  # finding the shortest history takes minutes: add Phase.shrink when one breaks a promise
 )
-
-
-class Death(BaseException):
-    """The end of an execution environment in the middle of a request."""
 
 
 def die() -> None:
@@ -219,13 +229,20 @@ class Histories(RuleBasedStateMachine):
     def count(self) -> None:
         self.counted["steps"] += 1
 
-    @rule(seldom=SELDOM)
-    def sign_in_again(self, *, seldom: bool) -> None:
+    @rule(trouble=TROUBLE, seldom=SELDOM)
+    def sign_in_again(self, trouble: str, *, seldom: bool) -> None:
         if seldom:
-            self.sign_in()
+            self.sign_in(trouble)
 
-    def sign_in(self) -> None:
-        token = self.world.login(self.name, password=self.password)["refresh_token"]
+    def sign_in(self, trouble: str = "none") -> None:
+        met, body = TROUBLES[trouble], {"username": self.name, "password": self.password}
+        self.world.wire.order("PutItem", *met.tries)
+        answer = self._answer(lambda: self.world.post("login", body))
+        self.world.restart("login")
+        if met.left_with:  # nobody holds a token of the session that may be there
+            assert (answer and answer.status) == {"unavailable": 503, "crashed": None}[met.left_with]
+            return
+        token = answer.body["refresh_token"]
         said = claims(token)
         self.all.append(Family(self.grace, self.epochs, said["session_exp"], {0: said["exp"]}, {0: token}, PHONE))
         self._table_agrees(self.all[-1])
@@ -315,13 +332,7 @@ class Histories(RuleBasedStateMachine):
                     self.password = new
 
     def _change_password(self, users: Users, new: str) -> None:
-        world = endings.PasswordChange(
-            users,
-            lambda password, stored: passwords.matches(password, stored, 4),
-            lambda password: passwords.hash_password(password, 4),
-            AUDIT,
-        )
-        endings.change_password(self.name, self.password, new, PHONE, world, self.now)
+        endings.change_password(self.name, self.password, new, PHONE, password_change(users), self.now)
 
     def _end_all(self, trouble: str, end: Callable[[Users], None]) -> bool:
         """End everything of the user; tell whether it was done, heard of or not."""
@@ -439,7 +450,7 @@ class Histories(RuleBasedStateMachine):
         assert family.seen.setdefault(family.live, token) == token, "other bytes for the same token"
 
 
-def test_every_history_keeps_the_promises() -> None:
+def test_every_history_keeps_the_promises(capsys: pytest.CaptureFixture[str]) -> None:
     class Played(Histories):
         counted: ClassVar[Counter[str]] = Counter()
 
@@ -448,4 +459,5 @@ def test_every_history_keeps_the_promises() -> None:
         run_state_machine_as_test(Played, settings=PLAYED)
     kinds = ["examples", "steps", "refreshes", *ANSWERED, *REFUSED, "crashed"]
     counted = ", ".join(f"{Played.counted[kind]} {kind}" for kind in kinds)
-    print(f"\n{'Random' if EXAMPLES else 'Repeatable'}: {counted}")  # noqa: T201 - so that a run can be quoted
+    with capsys.disabled():
+        print(f"\n{'Random' if EXAMPLES else 'Repeatable'} histories: {counted}")  # noqa: T201 - so that a run can be quoted

@@ -5,7 +5,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from rolegate.model import Caller
 
-from tests.conftest import LAPTOP, PHONE, Logs, World, claims
+from tests.conftest import LAPTOP, PHONE, Fault, Logs, World, claims
 
 DAY = 86_400
 REUSED = (401, "refresh_token_reused", "Refresh token revoked")
@@ -55,6 +55,24 @@ def test_the_end_of_a_family_is_told_to_those_who_watch(world: World, logs: Logs
     assert (event["username"], event["generation"], event["session_id"]) == (said["sub"], 0, said["sid"])
     assert (event["source_ip"], event["user_agent"]) == LAPTOP
     assert [event["because"] for event in logs.events("session_ended")] == ["refresh_token_reused"]
+    assert logs.metrics() == ["RefreshTokenReused"]
+
+
+def test_a_theft_is_told_though_nobody_heard_of_the_end_that_was_written(world: World, logs: Logs) -> None:
+    first = signed_in(world)
+    live = world.rotate(world.rotate(first))
+    world.wire.order("UpdateItem", None, Fault.ANSWER_LOST, Fault.ANSWER_LOST)
+    assert world.refresh(first).status == 503
+    assert world.refresh(live).problem == REVOKED
+    assert logs.metrics() == ["RefreshTokenReused"]
+
+
+def test_a_reuse_that_another_end_overtakes_is_told_of_that_end(world: World, logs: Logs) -> None:
+    first = signed_in(world)
+    live = world.rotate(world.rotate(first))
+    world.wire.order("UpdateItem", None, lambda: world.logout(live))
+    assert world.refresh(first).problem == REVOKED
+    assert [event["because"] for event in logs.events("session_ended")] == ["logout"]
     assert logs.metrics() == ["RefreshTokenReused"]
 
 

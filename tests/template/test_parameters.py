@@ -22,7 +22,6 @@ RANGES = {  # name: default, least, most
     "RefreshTokenDays": (7, 1, 90),
     "SessionDays": (30, 1, 365),
     "RefreshGraceSeconds": (30, 0, 60),
-    "RotationsPerLateRetry": (20, 0, 1000),
     "ExpiryLeewaySeconds": (0, 0, 30),
     "KeyRotationDays": (30, 1, 365),
     "KeyRingSeconds": (300, 30, 300),
@@ -32,7 +31,13 @@ RANGES = {  # name: default, least, most
     "ThrottlingRate": (100, 1, 10000),
     "ThrottlingBurst": (200, 1, 5000),
 }
-TEXTS = {"IssuerUrl": "", "Audiences": "rolegate", "AllowedOrigin": "*", "AlarmTopicArn": ""}
+TEXTS = {
+    "IssuerUrl": "",
+    "Audiences": "rolegate",
+    "AllowedOrigin": "*",
+    "AlarmTopicArn": "",
+    "RotationsPerLateRetry": "20",
+}
 
 
 def test_there_are_these_parameters_and_no_others(source: dict[str, Any]) -> None:
@@ -83,6 +88,7 @@ def test_a_text_has_its_default_and_takes_it(source: dict[str, Any], name: str) 
         ("Audiences", "https://api.example.com/orders"),
         ("AllowedOrigin", "https://app.example.com"),
         ("AllowedOrigin", "http://localhost:3000"),
+        *(("RotationsPerLateRetry", number) for number in ("0", "2", "9", "10", "999", "1000")),
         ("AlarmTopicArn", "arn:aws:sns:eu-central-1:123456789012:alarms"),
         ("AlarmTopicArn", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alarms.fifo"),
     ],
@@ -110,6 +116,7 @@ def test_a_sound_text_is_taken(source: dict[str, Any], name: str, value: str) ->
         ("AllowedOrigin", "https://a.example.com,https://b.example.com"),
         ("AllowedOrigin", "https://x' 'y"),
         ("AllowedOrigin", "null"),
+        *(("RotationsPerLateRetry", number) for number in ("", "1", "01", "-2", "1001", "2.5", "many")),
         ("AlarmTopicArn", "alarms"),
         ("AlarmTopicArn", "arn:aws:sqs:eu-central-1:123456789012:alarms"),
     ],

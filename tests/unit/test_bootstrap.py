@@ -24,7 +24,7 @@ NONSENSE = {
     "REFRESH_GRACE_SECONDS": ["61", "-1"],
     "REFRESH_TOKEN_DAYS": ["0", "91"],
     "REGISTRATION": ["ajar"],
-    "ROTATIONS_PER_LATE_RETRY": ["1001", "-1"],
+    "ROTATIONS_PER_LATE_RETRY": ["1001", "-1", "1"],
     "SESSION_DAYS": ["0", "366"],
     "SIGNING_ALGORITHM": ["none", "HS256", "rs256"],
     "SUBJECT": ["email"],

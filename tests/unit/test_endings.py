@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from rolegate import endings, errors, passwords
+from rolegate import endings, errors
 from rolegate.deadline import Deadline
 from rolegate.model import Audit, Because, Caller
 from rolegate.observe import Log
@@ -11,7 +11,7 @@ from rolegate.stores import aws
 from rolegate.stores.sessions import Sessions
 from rolegate.stores.users import Users
 
-from tests.conftest import LAPTOP, OUT_OF_REACH, PASSWORD, PHONE, Fault, Logs, World, claims
+from tests.conftest import LAPTOP, OUT_OF_REACH, PASSWORD, PHONE, Fault, Logs, World, claims, password_change
 
 NEW = "a better password than before"
 REVOKED = (401, "refresh_token_revoked", "Refresh token revoked")
@@ -34,15 +34,10 @@ def table(world: World) -> Users:
 
 @pytest.fixture
 def change(world: World, table: Users) -> Callable[..., None]:
-    world_of_change = endings.PasswordChange(
-        table,
-        lambda password, stored: passwords.matches(password, stored, 4),
-        lambda password: passwords.hash_password(passwords.accept(password), 4),
-        AUDIT,
-    )
+    needed = password_change(table)
 
     def change(name: str = "alice", current: str = PASSWORD, new: str = NEW, caller: Caller = PHONE) -> None:
-        endings.change_password(name, current, new, caller, world_of_change, world.clock.now)
+        endings.change_password(name, current, new, caller, needed, world.clock.now)
 
     return change
 
@@ -157,8 +152,8 @@ def test_one_session_ends_by_an_administrators_word(world: World, logs: Logs) ->
     world.add_user()
     one, other = world.login()["refresh_token"], world.login()["refresh_token"]
     said, store = claims(one), Sessions(aws.client("dynamodb", Deadline()), "sessions")
-    assert endings.session(said["uid"], said["sid"], store, AUDIT, world.clock.now)
-    assert not endings.session(said["uid"], said["sid"], store, AUDIT, world.clock.now + 1)
+    assert endings.end_session(said["uid"], said["sid"], store, AUDIT, world.clock.now)
+    assert not endings.end_session(said["uid"], said["sid"], store, AUDIT, world.clock.now + 1)
     assert world.refresh(one).problem == REVOKED
     assert world.refresh(other).status == 200
     assert (world.session(one)["revoked_because"], len(logs.events("session_ended"))) == ("admin", 1)
@@ -207,6 +202,12 @@ def test_a_new_password_outside_the_rules_changes_nothing(world: World, change: 
     with pytest.raises(errors.InvalidRequest):
         change(new="short")
     assert world.stored() == before
+
+
+def test_a_password_change_whose_answer_got_lost_is_done(world: World, change: Callable[..., None]) -> None:
+    world.wire.order("UpdateItem", Fault.ANSWER_LOST)
+    change()
+    assert world.post("login", {"username": "alice", "password": NEW}).status == 200
 
 
 def test_a_password_that_was_changed_meanwhile_is_not_changed_again(world: World, change: Callable[..., None]) -> None:

@@ -754,8 +754,8 @@ def test_a_rotation_that_overtakes_a_late_retry_makes_a_spent_token_of_it(world:
 
 
 def test_a_late_retry_that_is_overtaken_again_and_again_is_asked_to_come_back(world: World, first: str) -> None:
-    world.configure(ROTATIONS_PER_LATE_RETRY="1")
-    previous = world.rotate(first, 5)
+    world.configure(ROTATIONS_PER_LATE_RETRY="2")
+    previous = world.rotate(first, 6)
     live = world.rotate(previous)
     world.clock.tick(DAY)
 

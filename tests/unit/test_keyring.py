@@ -27,7 +27,7 @@ HOUR = 3600
 def rule(alg: str = "HS256", period: int = PERIOD, lifetime: int = LIFETIME) -> Rule:
     """Make keys named by their number."""
     numbers = itertools.count(1)
-    return Rule(alg, period, lifetime, lambda alg, now: Key(f"key {next(numbers)}", alg, now, "c2VjcmV0"))
+    return Rule(alg, period, lifetime, lambda alg, now: Key(f"key {next(numbers)}", alg, now, "c2VjcmV0" * 6))
 
 
 def names(ring: Ring) -> tuple[str, str, list[str]]:
@@ -428,7 +428,15 @@ def test_a_key_is_found_wherever_it_is_in_the_ring(keys: Mapping[str, Key]) -> N
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 SECONDS = st.integers(0, 2**40)
-KEYS = st.builds(Key, TEXTS, st.sampled_from(keyring.ALGORITHMS), SECONDS, TEXTS, st.none() | SECONDS, SECONDS)
+SECRETS = st.binary(min_size=32, max_size=64).map(lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def keys(alg: str) -> st.SearchStrategy[Key]:
+    secrets = SECRETS if alg == keyring.HMAC else TEXTS
+    return st.builds(Key, TEXTS, st.just(alg), SECONDS, secrets, st.none() | SECONDS, SECONDS)
+
+
+KEYS = st.sampled_from(keyring.ALGORITHMS).flatmap(keys)
 RINGS = st.builds(Ring, KEYS, KEYS, st.lists(KEYS, max_size=3).map(tuple), SECONDS, SECONDS, SECONDS)
 
 
@@ -442,7 +450,7 @@ def test_a_new_stack_s_secret_holds_no_ring() -> None:
     assert keyring.load(" { } ") is None
 
 
-RING = Ring(Key("kid 1", "HS256", NOW, "hunter2"), Key("kid 2", "HS256", NOW, "hunter3"), (), NOW)
+RING = Ring(Key("kid 1", "HS256", NOW, "hunter2-" * 6), Key("kid 2", "HS256", NOW, "hunter3-" * 6), (), NOW)
 PLAIN = json.loads(keyring.dump(RING))
 JUNK = {
     "nothing": "",
@@ -497,6 +505,15 @@ def test_a_ring_of_before_lifetimes_were_noted_loses_nothing_that_was_signed() -
     later = keyring.kept(read, by, NOW + PERIOD + 90 * DAY)
     assert keyring.find(later, ring.retired[0].kid) is not None
     assert read.compromised_at == 0
+
+
+@pytest.mark.parametrize("secret", ["", "A", "nonsense", "c2VjcmV0" * 5])
+@pytest.mark.parametrize("place", ["current", "next"])
+def test_a_refresh_key_that_is_spoilt_or_too_short_is_no_ring(secret: str, place: str) -> None:
+    plain = json.loads(keyring.dump(RING))
+    plain[place]["secret"] = secret
+    with pytest.raises(Misconfigured, match="does not hold a key ring"):
+        keyring.load(json.dumps(plain))
 
 
 @pytest.mark.parametrize("name", ["rotated_at", "sessions_not_before", "compromised_at"])

@@ -151,6 +151,11 @@ def test_without_a_grace_even_the_fastest_retry_is_a_late_one() -> None:
 
 
 @pytest.mark.parametrize(("age", "verdict"), [(0, Verdict.AHEAD), (59, Verdict.AHEAD), (60, Verdict.STATE_LOST)])
+def test_a_twin_of_the_live_generation_is_of_before_a_restore(age: int, verdict: Verdict) -> None:
+    assert explain(session(3, live=token(3)._replace(id="another")), 3, after=age) is verdict
+
+
+@pytest.mark.parametrize(("age", "verdict"), [(0, Verdict.AHEAD), (59, Verdict.AHEAD), (60, Verdict.STATE_LOST)])
 def test_a_token_ahead_of_the_table_is_asked_to_wait_a_minute_and_then_given_up(age: int, verdict: Verdict) -> None:
     assert explain(session(3), 4, after=age) is verdict
 
@@ -158,10 +163,6 @@ def test_a_token_ahead_of_the_table_is_asked_to_wait_a_minute_and_then_given_up(
 @pytest.mark.parametrize("generation", [0, 1])
 def test_a_token_two_generations_old_is_a_spent_one(generation: int) -> None:
     assert explain(session(3), generation) is Verdict.REUSED
-
-
-def test_a_forged_twin_of_the_live_generation_is_a_spent_one() -> None:
-    assert explain(session(3, live=token(3)._replace(id="another")), 3) is Verdict.REUSED
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,8 @@ def refresh() -> Callable[[str, model.Caller], model.Tokens]:
     env = _settings()
     stores = _Stores(env)
     grace, per_retry = env.whole("REFRESH_GRACE_SECONDS", 0, 60), env.whole("ROTATIONS_PER_LATE_RETRY", 0, 1000)
+    if per_retry == 1:  # a thief could take turns with the owner for ever
+        raise errors.Misconfigured("ROTATIONS_PER_LATE_RETRY is '1'. It must be 0, or a whole number from 2 to 1000.")
     world = flows.Refresh(
         users=stores.users(),
         sessions=stores.sessions(),

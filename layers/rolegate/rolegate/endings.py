@@ -39,18 +39,17 @@ def end(what: One | All, because: Because, audit: Audit, now: int, caller: Calle
     """
     match what:
         case One(user_id, session_id, sessions):
-            who: dict[str, str] = {"user_id": user_id, "session_id": session_id}
+            event, who = "session_ended", {"user_id": user_id, "session_id": session_id}
             done = sessions.revoke(user_id, session_id, because, now) is not None
         case All(seen, then, table):
-            who = {"user_id": seen.user_id, "username": seen.username}
+            event, who = "sessions_ended", {"user_id": seen.user_id, "username": seen.username}
             done = table.change(seen, users.ended(then, because, now)) if then else table.delete(seen, now)
     if done:
-        event = "session_ended" if isinstance(what, One) else "sessions_ended"
         audit(event, because=because, **who, **(caller._asdict() if caller else {}))
     return done
 
 
-def session(user_id: str, session_id: str, sessions: "Sessions", audit: Audit, now: int) -> bool:
+def end_session(user_id: str, session_id: str, sessions: "Sessions", audit: Audit, now: int) -> bool:
     """End one session because an administrator says so; tell whether it was still going on."""
     return end(One(user_id, session_id, sessions), Because.ADMIN, audit, now)
 
@@ -59,7 +58,7 @@ class PasswordChange(NamedTuple):
     """What a change of a password needs from the world."""
 
     users: "Users"
-    matches: Callable[[str, str | None], bool]
+    matches: users.Matches
     hash_password: Callable[[str], str]
     audit: Audit
 
@@ -67,6 +66,7 @@ class PasswordChange(NamedTuple):
 def change_password(name: str, current: str, new: str, caller: Caller, world: PasswordChange, now: int) -> None:
     """Give a user who proves the current password a new one, and end every session.
 
+    A client that got no answer, or `Unavailable`, should try to sign in with the new password: it may be in force.
     Raises `InvalidCredentials` as a sign-in does, `InvalidRequest` for a new password outside the rules, and
     `Unavailable` when the user was changed meanwhile: perhaps the password that was proved is the current one no more.
     """

@@ -99,6 +99,9 @@ class UnsupportedMediaType(RolegateError):
     detail = "Send the body as JSON, with the header Content-Type: application/json."
 
 
+MENDING = 30  # seconds that a client should wait when an operator has to act
+
+
 class Unavailable(RolegateError):
     """Something that the answer needs cannot be reached now; trying again is safe.
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # each function loads only what its own flow needs
     from rolegate.tokens import Issuer
 
 Hash = Callable[[str], str]
-Matches = Callable[[str, str | None], bool]
 
 
 def register(
@@ -31,7 +30,7 @@ class SignIn(NamedTuple):
 
     users: "Users"
     sessions: "Sessions"
-    matches: Matches
+    matches: users.Matches
     issuer: "Issuer"
     signing_keys: "Rings"
     refresh_keys: "Rings"
@@ -54,7 +53,7 @@ def login(name: str, password: str, audience: str | None, caller: Caller, world:
         world.audit("login_refused", user_id=user.user_id if user else None, **caller._asdict())
         raise errors.InvalidCredentials
     signing, sealing = world.signing_keys.ring(now).current, world.refresh_keys.ring(now).current
-    world.issuer.roles.level(user.role)  # before the write: what fails here has changed nothing
+    world.issuer.prepare(user, signing)  # before the write: what fails here has changed nothing
     session = sessions.start(
         user, audience, caller, sealing.kid, world.policy.token_lifetime, world.session_lifetime, now
     )
@@ -84,13 +83,15 @@ def refresh(token: str, caller: Caller, world: Refresh, now: int) -> Tokens:
     ring = world.refresh_keys.ring(now)
     if presented.token.expires_at + world.policy.leeway <= now:
         raise errors.RefreshTokenExpired
+    if presented.token.issued_at > now + verify.CLOCK_LEEWAY:  # ours, so our clocks disagree: nobody's fault but ours
+        raise errors.Unavailable(retry_after=verify.CLOCK_LEEWAY)
     if _signed_out(presented, ring):
         raise errors.RefreshTokenRevoked
     user = world.users.get(presented.username)
     if user is None or not user.may_sign_in or user.user_id != presented.user_id:
         raise errors.RefreshTokenRevoked
     signing = world.signing_keys.ring(now).current  # before the write: what fails here has changed nothing
-    world.issuer.roles.level(user.role)  # likewise
+    world.issuer.prepare(user, signing)
     session = _rotated(presented, user, caller, world, ring.current.kid, now)
     sealing = keyring.find(ring, session.live.kid)
     if sealing is None:
@@ -107,17 +108,12 @@ def _signed_out(presented: Presented, ring: keyring.Ring) -> bool:
 
 
 def _presented(token: str, keys: "Rings", issuer: str, now: int) -> Presented:
-    """Return what a refresh token of ours says; a key that we do not know has the ring read again once.
-
-    A token from the future is ours all the same, and our clocks disagree: nobody is signed out for that.
-    """
+    """Return what a refresh token of ours says; a key that we do not know has the ring read again once."""
     try:
         try:
-            return verify.refresh_token(token, _verifying(keys.ring(now)), issuer, now)
+            return verify.refresh_token(token, _verifying(keys.ring(now)), issuer)
         except verify.UnknownKey as unknown:
-            return verify.refresh_token(token, _verifying(keys.knowing(unknown.kid, now)), issuer, now)
-    except verify.NotYet as error:
-        raise errors.Unavailable(retry_after=verify.CLOCK_LEEWAY) from error
+            return verify.refresh_token(token, _verifying(keys.knowing(unknown.kid, now)), issuer)
     except verify.Refused:
         raise errors.InvalidRefreshToken from None
 
@@ -164,8 +160,7 @@ def _refused(
             endings.end(session, Because.STATE_LOST, world.audit, now, caller)
             return errors.RefreshTokenRevoked()
         case sessions.Verdict.REUSED:
-            endings.end(session, Because.REUSED, world.audit, now, caller)
-            world.audit(
+            world.audit(  # first: whatever becomes of the write, somebody should know
                 "refresh_token_reused",
                 username=presented.username,
                 user_id=presented.user_id,
@@ -173,7 +168,8 @@ def _refused(
                 generation=presented.token.generation,
                 **caller._asdict(),
             )
-            return errors.RefreshTokenReused()
+            ended = endings.end(session, Because.REUSED, world.audit, now, caller)
+            return errors.RefreshTokenReused() if ended else errors.RefreshTokenRevoked()
         case _:
             return errors.RefreshTokenRevoked()
 

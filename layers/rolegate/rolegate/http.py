@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from rolegate import errors, observe, strictjson
-from rolegate.deadline import Deadline
+from rolegate.deadline import Deadline, TimeIsUp
 from rolegate.model import Caller, Tokens
 
 Event = Mapping[str, Any]
 LARGEST_BODY = 65_536  # bytes
-PATIENCE = 30  # seconds that a client should wait for an operator
 
 STATUS: Mapping[type[errors.RolegateError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Bad Request"),
@@ -138,16 +137,19 @@ def endpoint(
 
     def handler(event: Event, context: object) -> dict[str, Any]:
         log.request_id = getattr(context, "aws_request_id", None)
-        deadline.begin(context)
         try:
-            response = handle(Request(event))
+            with deadline.running(context):
+                response = handle(Request(event))
         except errors.RolegateError as error:
             if isinstance(error, errors.Unavailable):
                 log.failure(error)
             response = problem(error)
         except errors.Misconfigured as error:  # the stack's fault, whatever was sent: no client should give up for it
             log.failure(error)
-            response = problem(errors.Unavailable(retry_after=PATIENCE))
+            response = problem(errors.Unavailable(retry_after=errors.MENDING))
+        except TimeIsUp as error:
+            log.failure(error)
+            response = problem(errors.Unavailable())
         except Exception as error:  # noqa: BLE001 - the last door: a client gets an answer, an operator the place
             log.failure(error)
             response = problem(errors.RolegateError())

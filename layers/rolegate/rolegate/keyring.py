@@ -247,6 +247,8 @@ def _key(plain: Mapping[str, Any]) -> Key:
     texts, times = (key.kid, key.alg, key.secret), (key.created_at, key.lifetime, key.retired_at or 0)
     if key.alg not in ALGORITHMS or {*map(type, texts)} != {str} or {*map(type, times)} != {int}:
         raise ValueError
+    if key.alg == HMAC and len(secret_bytes(key)) < 32:  # noqa: PLR2004 - RFC 7518, section 3.2
+        raise ValueError
     return key
 
 

@@ -104,6 +104,7 @@ class Session(NamedTuple):
     late_retry_generation: int | None = None
     revoked_at: int | None = None
     revoked_because: str | None = None
+    revocation_id: str | None = None  # of the call that ended it, by which it knows its own write
 
 
 class Tokens(NamedTuple):

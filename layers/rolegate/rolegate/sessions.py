@@ -100,7 +100,7 @@ def explain(  # noqa: C901, PLR0911 - it is a table, one line a row
             return Verdict.AGAIN
         case s if token.id == s.previous_token_id and _forgivable(s, policy) and not elsewhere(s, caller):
             return Verdict.LATE_RETRY
-        case s if token.generation > s.live.generation:
+        case s if token.generation >= s.live.generation:  # of the same one only if the table was restored between them
             return Verdict.AHEAD if now - token.issued_at < RESTORE_PATIENCE else Verdict.STATE_LOST
         case _:
             return Verdict.REUSED

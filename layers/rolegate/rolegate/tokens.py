@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jwt
 
 from rolegate import keyring, verify
+from rolegate.errors import Misconfigured
 from rolegate.model import Session, Tokens, User
 from rolegate.roles import Roles
 
@@ -19,6 +20,17 @@ class Issuer(NamedTuple):
     subject: str
     lifetime: int
     roles: Roles
+
+    def prepare(self, user: User, signing: keyring.Key) -> None:
+        """Make sure, before a write that cannot be undone, that `issue` will not fail for want of a role or a key.
+
+        Raises `Misconfigured`.
+        """
+        self.roles.level(user.role)
+        try:
+            _private(signing)
+        except (ValueError, TypeError, jwt.PyJWTError):
+            raise Misconfigured(f"The signing key {signing.kid} cannot be read.") from None
 
     def issue(self, user: User, session: Session, signing: keyring.Key, sealing: keyring.Key, now: int) -> Tokens:
         """Return the session's live refresh token and a new access token, signed with `sealing` and `signing`."""

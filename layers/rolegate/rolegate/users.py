@@ -12,6 +12,7 @@ USERNAME_RULE = (
     "A username has 1 to 128 characters: letters a to z, digits, and . _ + @ - after the first. "
     "It must not have the form of a UUID."
 )
+Matches = Callable[[str, str | None], bool]  # whether a password is that of a stored hash, if there is one
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,127}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -50,9 +51,7 @@ def found(typed: str, get: Callable[[str], User | None]) -> User | None:
         return None
 
 
-def proved(
-    typed: str, password: str, get: Callable[[str], User | None], matches: Callable[[str, str | None], bool]
-) -> tuple[User | None, bool]:
+def proved(typed: str, password: str, get: Callable[[str], User | None], matches: Matches) -> tuple[User | None, bool]:
     """Return whose name it is, if anybody's, and whether the password proves them and they may sign in.
 
     The same work is done for everybody.

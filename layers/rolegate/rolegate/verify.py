@@ -27,10 +27,6 @@ class Expired(Refused):
     """The token was ours and is past its end."""
 
 
-class NotYet(Refused):
-    """The signature is true, and the token is of a time that our clock has not reached."""
-
-
 class UnknownKey(Refused):
     """The token names a key that is not in the set: `kid`, which is whatever the client wrote."""
 
@@ -128,19 +124,21 @@ def access_token(token: str, keys: Mapping[str, Key], issuer: str, audience: str
 
     Raises `UnknownKey` when its `kid` is not in `keys`, `Expired` when all else is well, `Refused` for the rest.
     """
-    _, claims = _signed(token, ACCESS, keys, issuer, audience, now)
+    _, claims = _signed(token, ACCESS, keys, issuer, audience)
     _strings(claims, "username", "role", "scope", "sid", "uid")
+    if max(claims["iat"], claims.get("nbf", 0)) > now + CLOCK_LEEWAY:
+        raise Refused("not yet valid")
     if claims["exp"] + leeway <= now:
         raise Expired
     return claims
 
 
-def refresh_token(token: str, keys: Mapping[str, Key], issuer: str, now: int) -> Presented:
-    """Return what a refresh token of ours says, *expired or not*: its end is for the use case to judge.
+def refresh_token(token: str, keys: Mapping[str, Key], issuer: str) -> Presented:
+    """Return what a refresh token of ours says, *expired or not yet valid*: its times are for the use case to judge.
 
     Raises `UnknownKey` when its `kid` is not in `keys`, `Refused` for the rest.
     """
-    kid, claims = _signed(token, REFRESH, keys, issuer, issuer, now)
+    kid, claims = _signed(token, REFRESH, keys, issuer, issuer)
     _strings(claims, "uid", "sid")
     _dates(claims, "auth_time", "session_exp")
     generation = claims.get("gen")
@@ -156,8 +154,8 @@ def refresh_token(token: str, keys: Mapping[str, Key], issuer: str, now: int) ->
     )
 
 
-def _signed(token: str, typ: str, keys: Mapping[str, Key], issuer: str, audience: str, now: int) -> tuple[str, Claims]:
-    """Return the `kid` and the claims of a token that is ours in every respect but its end."""
+def _signed(token: str, typ: str, keys: Mapping[str, Key], issuer: str, audience: str) -> tuple[str, Claims]:
+    """Return the `kid` and the claims of a token that is ours in every respect but its times."""
     if len(token) > _LONGEST or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004 - RFC 7515, section 3.1
         raise Refused("not a compact JWS")
     head, body, seal = token.split(".")
@@ -177,8 +175,6 @@ def _signed(token: str, typ: str, keys: Mapping[str, Key], issuer: str, audience
         raise Refused("iss or aud")
     if "nbf" in claims:
         _dates(claims, "nbf")
-    if max(claims["iat"], claims.get("nbf", 0)) > now + CLOCK_LEEWAY:
-        raise NotYet
     return header["kid"], claims
 
 

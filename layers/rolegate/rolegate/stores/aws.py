@@ -23,7 +23,7 @@ CONNECT, ANSWER, PAUSE = 1, 1.5, 1  # seconds, at most, of a try and of the rand
 BOUNDED = Config(
     connect_timeout=CONNECT, read_timeout=ANSWER, retries={"mode": "standard", "total_max_attempts": TRIES}
 )
-LONGEST = CONNECT + ANSWER + PAUSE + 0.3  # seconds: a try that hangs to its end, the pause, and time to say so
+LONGEST = CONNECT + ANSWER + PAUSE  # seconds: a try that hangs to its end, and the pause after it
 _CONFLICTS = frozenset(  # two writers met; no SDK tries these again by itself
     {"ReplicatedWriteConflictException", "TransactionConflictException"}
 )
@@ -58,18 +58,18 @@ class Refused(Misconfigured):
 
 
 def client(service: str, deadline: Deadline) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-    """Return a client of `service` whose tries all end before `deadline`; a call that may not begin is `Unavailable`.
+    """Return a client of `service` that begins no try which would not end before `deadline`: `Unavailable` instead.
 
     From botocore alone: boto3 would cost a cold start a fifth more.
     """
     made = botocore.session.get_session().create_client(service, config=BOUNDED)
 
-    def begin(**_: object) -> None:
+    def in_time(**_: object) -> None:
         if deadline.left() < LONGEST:
-            raise Unavailable
+            raise Unavailable from TimeoutError()
 
     events: Any = made.meta.events
-    events.register("request-created", begin)  # once a try, the first included
+    events.register("request-created", in_time)  # once a try, the first included
     events.register("needs-retry", _after_conflict)
     return made
 

@@ -110,4 +110,5 @@ def to_session(stored: Item) -> Session:
         late_retry_generation=has.get("late_retry_generation"),
         revoked_at=has.get("revoked_at"),
         revoked_because=has.get("revoked_because"),
+        revocation_id=has.get("revocation_id"),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rolegate import keyring
-from rolegate.errors import Misconfigured, Unavailable
+from rolegate.errors import MENDING, Misconfigured, Unavailable
 from rolegate.stores import aws
 
 CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "rolegate-pending"
@@ -169,8 +169,10 @@ class Rings:
         try:
             ring, _ = self._store.read()
         except Misconfigured as error:
-            raise Unavailable from error
+            raise Unavailable(retry_after=MENDING) from error
         if ring is None:
-            raise Unavailable from Misconfigured("There is no key ring yet. Run: rolegate keys rotate.")
+            raise Unavailable(retry_after=MENDING) from Misconfigured(
+                "There is no key ring yet. Run: rolegate keys rotate."
+            )
         self._ring, self._read_at = ring, now
         return ring

@@ -1,5 +1,6 @@
 """The sessions table: one item a sign-in, every change one conditional write."""
 
+import secrets
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -92,13 +93,14 @@ class Sessions:
     def revoke(self, user_id: str, session_id: str, because: str, now: int) -> Session | None:
         """End a session; the first reason stays. Return it if this call ended it, None if it had ended or gone.
 
-        A first try whose answer got lost is recognised by its reason and second.
+        A first try whose answer got lost is recognised by the id that it wrote.
         """
+        ours = secrets.token_urlsafe(12)
         there = ["attribute_exists(session_id)", "attribute_not_exists(revoked_at)"]
-        ended = self._write(user_id, session_id, {"revoked_at": now, "revoked_because": because}, there, {})
+        changes: dict[str, items.Plain] = {"revoked_at": now, "revoked_because": because, "revocation_id": ours}
+        ended = self._write(user_id, session_id, changes, there, {})
         session = ended.session if isinstance(ended, Refusal) else ended
-        ours = session is not None and (session.revoked_at, session.revoked_because) == (now, because)
-        return session if ours else None
+        return session if session is not None and session.revocation_id == ours else None
 
     def _write(
         self,

@@ -97,7 +97,8 @@ class Users:
     def delete(self, seen: User, now: int) -> bool:
         """Remove a user as seen, and in the same transaction put the tombstone that keeps the name taken.
 
-        Tell whether it was done, now or by a first try whose answer got lost. The tombstone holds nothing of the user.
+        Tell whether it was done, now or by a first try whose answer got lost: the SDK sends each of its tries with one
+        ClientRequestToken, and DynamoDB does a transaction once. The tombstone holds nothing of the user.
         """
         grave = items.item({"username": items.tombstone(seen.username), "deleted_at": now, "schema_version": 1})
         user = {"TableName": self._table, "Key": items.item({"username": seen.username})}
