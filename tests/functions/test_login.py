@@ -228,7 +228,7 @@ def test_without_keys_a_sign_in_is_unavailable_not_broken(bare_world: World) -> 
     bare_world.add_user()
     answer = bare_world.post("login", {"username": "alice", "password": PASSWORD})
     assert answer.problem == UNAVAILABLE
-    assert answer.headers["Retry-After"] == "1"
+    assert answer.headers["Retry-After"] == "30"
     assert bare_world.stored()["sessions"] == []
 
 

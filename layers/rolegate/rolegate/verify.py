@@ -144,8 +144,9 @@ def refresh_token(token: str, keys: Mapping[str, Key], issuer: str) -> Presented
     generation = claims.get("gen")
     if type(generation) is not int or not 0 <= generation < _LAST_DATE:
         raise Refused("gen")
+    valid_from = max(claims["iat"], claims.get("nbf", 0))
     return Presented(
-        RefreshToken(claims["jti"], kid, generation, claims["iat"], claims["exp"]),
+        RefreshToken(claims["jti"], kid, generation, valid_from, claims["exp"]),
         claims["sub"],
         claims["uid"],
         claims["sid"],
