@@ -101,8 +101,10 @@ class Proxy:
                 self._kept.append(call)
             case Loss.DRIP:
                 connection.sendall(b"HTTP/1.1 200 OK\r\n")
-                while not self._ended.wait(0.1):
+                for _ in range(90):  # 9 s; a client that waits gets an empty answer in the end
+                    self._ended.wait(0.1)
                     connection.sendall(b"X-Drip: drop\r\n")
+                return b"Content-Length: 2\r\n\r\n{}"
             case Loss.SILENCE | Loss.ANSWER_SILENCE:
                 self._ended.wait(60)
         return answer if loss in (None, Loss.KEPT) else None
