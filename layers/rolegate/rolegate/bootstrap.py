@@ -11,11 +11,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rolegate import errors, model, roles
-from rolegate.deadline import Deadline
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
     from rolegate import http, sessions, tokens
+    from rolegate.deadline import Deadline
     from rolegate.observe import Log
     from rolegate.stores.documents import Documents
     from rolegate.stores.rings import Rings, RingStore
@@ -45,7 +45,9 @@ def _log() -> "Log":
 
 
 @cache
-def _deadline() -> Deadline:
+def _deadline() -> "Deadline":
+    from rolegate.deadline import Deadline
+
     return Deadline()
 
 
