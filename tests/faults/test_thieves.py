@@ -25,7 +25,7 @@ def signed_in(world: World) -> str:
 
 
 @given(st.data())
-@settings(max_examples=20, phases=[Phase.generate])
+@settings(max_examples=12, phases=[Phase.generate])
 def test_a_token_two_generations_old_ends_the_family_at_any_time_and_nothing_else(
     shared_stack: World, data: st.DataObject
 ) -> None:

@@ -27,7 +27,6 @@ def named(refusal: Refusal) -> str:
     return " ".join([refusal.code, *(reason["Code"] for reason in refusal.more.get("CancellationReasons", ())[1:])])
 
 
-passing = pytest.mark.parametrize("refusal", PASSING, ids=named)
 ASKED = [
     ("refresh", "GetSecretValue"),
     ("refresh", "GetItem"),
@@ -35,7 +34,12 @@ ASKED = [
     ("logout", "UpdateItem"),
     ("login", "PutItem"),
 ]
-asked = pytest.mark.parametrize(("function", "operation"), ASKED)
+# Every trouble of the one write, and one trouble of every call: what counts as trouble is told in one place.
+troubled = pytest.mark.parametrize(
+    ("function", "operation", "refusal"),
+    [("refresh", "UpdateItem", refusal) for refusal in PASSING] + [(*asked, PASSING[1]) for asked in ASKED],
+    ids=lambda value: named(value) if isinstance(value, Refusal) else value,
+)
 UNAVAILABLE = (503, "unavailable", "The service is not available right now. Try again.")
 
 
@@ -59,8 +63,7 @@ def ask(world: World, function: str, token: str) -> Answer:
     return world.post(function, bodies.get(function, {"refresh_token": token}))
 
 
-@passing
-@asked
+@troubled
 def test_one_passing_trouble_is_made_good_by_the_second_try(
     world: World, token: str, function: str, operation: str, refusal: Refusal
 ) -> None:
@@ -70,8 +73,7 @@ def test_one_passing_trouble_is_made_good_by_the_second_try(
     assert world.wire.calls.count(operation) == (3 if operation == "GetSecretValue" else 2)  # of two rings
 
 
-@passing
-@asked
+@troubled
 def test_a_trouble_that_lasts_is_503_and_changes_nothing(
     world: World, token: str, function: str, operation: str, refusal: Refusal, logs: Logs
 ) -> None:

@@ -23,7 +23,7 @@ SET_BOUND, RING_BOUND, SILENCE = 420, 300, 3600
 NEW_KEYS_SPREAD = 60  # seconds after a leak in which a verifier may not know the new keys yet
 
 ARN = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/v1/GET/hello"
-PLAYED = settings(max_examples=20, stateful_step_count=25, phases=[Phase.generate])
+PLAYED = settings(max_examples=12, stateful_step_count=25, phases=[Phase.generate])
 PAUSES = st.sampled_from([1, 1, 29, 31, 61, 121, 299, 301, 421, 900, 2 * HOUR, 6 * HOUR, DAY, 8 * DAY, 30 * DAY])
 INSTANCE = st.integers(0, 2)
 WHICH = st.integers(0, 99)
