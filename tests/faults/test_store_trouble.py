@@ -109,7 +109,9 @@ def test_an_answer_that_drips_is_given_up_before_lambda_ends_the_function(
     context = SimpleNamespace(aws_request_id="request-1", get_remaining_time_in_millis=lambda: left)
     answer = far_world.handler("refresh")(event, context)
     assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (503, "1")
-    assert [failure["error"] for failure in logs.events("failure")] == ["TimeIsUp"]
+    assert [(failure["error"], failure["cause"]) for failure in logs.events("failure")] == [
+        ("Unavailable", "TimeoutError")
+    ]
     assert far_world.stored() == before
     assert far_world.refresh(far_token).status == 200
 

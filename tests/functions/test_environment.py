@@ -25,4 +25,4 @@ def test_every_function_of_the_template_is_tried() -> None:
 @pytest.mark.parametrize("function", ENVIRONMENT)
 def test_a_function_is_given_what_it_asks_for_and_nothing_more(function: str) -> None:
     for given in environments()[function]:
-        assert given == {"METRICS_NAMESPACE", "RES_OPTIONS", *ENVIRONMENT[function].split()}
+        assert given == {"METRICS_NAMESPACE", *ENVIRONMENT[function].split()}

@@ -136,8 +136,7 @@ def test_a_refresh_and_its_clients_wait_fit_into_the_grace(stack: Stack, source:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_is_told_this_and_nothing_else(everything: Stack, name: str) -> None:
     variables = everything.functions()[name]["Environment"]["Variables"]
-    common = {"METRICS_NAMESPACE": "auth-prod", "RES_OPTIONS": "timeout:1 attempts:2"}
-    assert variables == {**common, **ENVIRONMENTS[name]}
+    assert variables == {"METRICS_NAMESPACE": "auth-prod", **ENVIRONMENTS[name]}
 
 
 def test_an_issuer_of_ones_own_is_told_to_all(transform: Transform) -> None:

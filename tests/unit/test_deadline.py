@@ -2,17 +2,16 @@
 
 import contextlib
 import math
-import time
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from rolegate.deadline import RESERVE, Deadline, TimeIsUp
+from rolegate.deadline import RESERVE, Deadline, within
 from rolegate.errors import Unavailable
 from rolegate.stores import aws
 
-from tests.conftest import World
+from tests.conftest import Death, World
 
 
 def context(milliseconds: int) -> object:
@@ -22,44 +21,46 @@ def context(milliseconds: int) -> object:
 def test_without_lambdas_word_nothing_ends() -> None:
     deadline = Deadline(lambda: 7.0)
     assert deadline.left() == math.inf
-    with deadline.running(None):
-        assert deadline.left() == math.inf
+    deadline.begin(None)
+    assert deadline.left() == math.inf
 
 
 def test_a_request_has_what_lambda_gives_it_less_what_the_answer_takes() -> None:
     now = [100.0]
     deadline = Deadline(lambda: now[0])
     for _ in range(2):  # the next one begins anew
-        with deadline.running(context(8000)):
-            assert deadline.left() == pytest.approx(8 - RESERVE)
-            now[0] += 5
-            assert deadline.left() == pytest.approx(3 - RESERVE)
-        assert deadline.left() == math.inf
+        deadline.begin(context(8000))
+        assert deadline.left() == pytest.approx(8 - RESERVE)
+        now[0] += 5
+        assert deadline.left() == pytest.approx(3 - RESERVE)
+    deadline.begin(None)
+    assert deadline.left() == math.inf
 
 
-def test_what_takes_longer_is_ended_whatever_it_catches() -> None:
-    with pytest.raises(TimeIsUp), Deadline().running(context(500)), contextlib.suppress(Exception):
-        time.sleep(5)
+def test_what_is_done_in_time_gives_what_it_gives() -> None:
+    assert within(60, lambda: 7) == 7
+    with pytest.raises(ValueError, match="seven"):
+        within(60, lambda: int("seven"))
+    with pytest.raises(Death):
+        within(60, die)
 
 
-def test_what_ended_in_time_is_left_alone_afterwards() -> None:
-    for error in (None, KeyError):
-        with contextlib.suppress(KeyError), Deadline().running(context(450)):
-            if error:
-                raise error
-        time.sleep(0.1)  # longer than was left
+def test_what_takes_longer_is_given_up_and_goes_on_unheard() -> None:
+    may_end, ended = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        may_end.wait()
+        ended.set()
+
+    for seconds in (0.01, 0, -1):
+        with pytest.raises(TimeoutError):
+            within(seconds, hang)
+    may_end.set()
+    assert ended.wait(60)
 
 
-def test_in_another_thread_only_new_calls_are_refused() -> None:
-    """Nothing can end what another thread does; Lambda calls handlers in the main one."""
-
-    def left() -> float:
-        with Deadline(lambda: 0.0).running(context(8000)) as _:
-            time.sleep(0.01)
-            return 1.0
-
-    with ThreadPoolExecutor(1) as executor:
-        assert executor.submit(left).result() == 1.0
+def die() -> None:
+    raise Death
 
 
 @pytest.mark.parametrize(("left", "asked"), [(aws.LONGEST + 0.001, True), (aws.LONGEST - 0.001, False)])
@@ -68,8 +69,8 @@ def test_a_call_begins_only_if_it_can_end_in_time(world: World, left: float, *, 
     deadline = Deadline(lambda: 0.0)
     world.wire.calls.clear()
     table = aws.client("dynamodb", deadline)
-    refused = contextlib.nullcontext() if asked else pytest.raises(Unavailable)
-    with deadline.running(context(round((left + RESERVE) * 1000))), refused:
+    deadline.begin(context(round((left + RESERVE) * 1000)))
+    with contextlib.nullcontext() if asked else pytest.raises(Unavailable):
         table.get_item(TableName="users", Key={"username": {"S": "alice"}})
     assert world.wire.calls == ["GetItem"] * asked
 
@@ -86,6 +87,7 @@ def test_a_second_try_too_begins_only_if_it_can_end_in_time(world: World, hangs:
     deadline = Deadline(lambda: now[0])
     table = aws.client("dynamodb", deadline)
     world.wire.order("GetItem", hang, hang)
-    with deadline.running(context(8000)), pytest.raises(Unavailable), aws.reached():
+    deadline.begin(context(8000))
+    with pytest.raises(Unavailable), aws.reached():
         table.get_item(TableName="users", Key={"username": {"S": "alice"}})
     assert len(begun) == tries

@@ -1,55 +1,54 @@
-"""How long the request at hand may take, and its end before Lambda's: nobody goes without an answer."""
+"""How long the request at hand may take, so that it is answered before Lambda ends the function."""
 
 import math
-import signal
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any
 
 RESERVE = 0.4  # seconds that are kept for the answer
 
 
-class TimeIsUp(BaseException):
-    """The time of a request is over, whatever was being done; no `except Exception` on the way stops it."""
-
-
 class Deadline:
-    """When the request at hand must be answered; never, outside `running`. An environment answers one at a time."""
+    """When the request at hand must be answered; never, until `begin`. An environment answers one at a time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ends_at = math.inf
 
+    def begin(self, context: object) -> None:
+        """Take the time that is left from Lambda's context, where there is one.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/python-context.html
+        """
+        remaining = getattr(context, "get_remaining_time_in_millis", None)
+        self._ends_at = math.inf if remaining is None else self._clock() + remaining() / 1000 - RESERVE
+
     def left(self) -> float:
         """Return the seconds that are left."""
         return self._ends_at - self._clock()
 
-    @contextmanager
-    def running(self, context: object) -> Iterator[None]:
-        """Take the time that is left from Lambda's context, where there is one, and end the block by then.
 
-        The SDK's own limits are for one read or one address; a store that drips, or has many addresses, is only ended
-        by this. Raises `TimeIsUp`, in the main thread alone, which is where Lambda calls a handler
-        (https://docs.aws.amazon.com/lambda/latest/dg/python-context.html).
-        """
-        remaining = getattr(context, "get_remaining_time_in_millis", None)
-        if remaining is None:
-            yield
-            return
-        seconds = remaining() / 1000 - RESERVE
-        self._ends_at = self._clock() + seconds
-        alarmed = threading.current_thread() is threading.main_thread()
-        if alarmed:
-            signal.signal(signal.SIGALRM, _end)
-            signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+def within(seconds: float, call: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the call gives
+    """Return what a call gives, or raise `TimeoutError` when `seconds` have passed.
+
+    The call then goes on in its thread, and nobody hears of it: as if its answer had got lost. Nothing gentler ends
+    whatever may hang, a look-up of a name included, and an exception that strikes anywhere could leave a lock locked.
+    """
+    outcome: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
         try:
-            yield
-        finally:
-            if alarmed:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            self._ends_at = math.inf
+            outcome.put((call(), None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcome.put((None, error))
 
-
-def _end(_signal: int, _frame: object) -> None:
-    raise TimeIsUp
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        given, error = outcome.get(timeout=max(seconds, 0))
+    except queue.Empty:
+        raise TimeoutError from None
+    if error is not None:
+        raise error
+    return given

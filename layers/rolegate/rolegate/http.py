@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from rolegate import errors, observe, strictjson
-from rolegate.deadline import Deadline, TimeIsUp
+from rolegate.deadline import Deadline
 from rolegate.model import Caller, Tokens
 
 Event = Mapping[str, Any]
@@ -137,9 +137,9 @@ def endpoint(
 
     def handler(event: Event, context: object) -> dict[str, Any]:
         log.request_id = getattr(context, "aws_request_id", None)
+        deadline.begin(context)
         try:
-            with deadline.running(context):
-                response = handle(Request(event))
+            response = handle(Request(event))
         except errors.RolegateError as error:
             if isinstance(error, errors.Unavailable):
                 log.failure(error)
@@ -147,9 +147,6 @@ def endpoint(
         except errors.Misconfigured as error:  # the stack's fault, whatever was sent: no client should give up for it
             log.failure(error)
             response = problem(errors.Unavailable(retry_after=errors.MENDING))
-        except TimeIsUp as error:
-            log.failure(error)
-            response = problem(errors.Unavailable())
         except Exception as error:  # noqa: BLE001 - the last door: a client gets an answer, an operator the place
             log.failure(error)
             response = problem(errors.RolegateError())

@@ -1,5 +1,6 @@
 """One way to every AWS service: bounded in time, and its errors put into our words in one place."""
 
+import math
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
-from rolegate.deadline import Deadline
+from rolegate.deadline import Deadline, within
 from rolegate.errors import Misconfigured, Unavailable
 
 TRIES = 2
@@ -58,17 +59,30 @@ class Refused(Misconfigured):
 
 
 def client(service: str, deadline: Deadline) -> Any:  # noqa: ANN401 - botocore makes its clients at run time
-    """Return a client of `service` that begins no try which would not end before `deadline`: `Unavailable` instead.
+    """Return a client of `service` whose calls end before `deadline`, with `Unavailable` if need be.
 
-    From botocore alone: boto3 would cost a cold start a fifth more.
+    The SDK's own limits are for one read, one address, one handshake: what drips is only ended by the deadline. A try
+    that would not end in time is not begun. From botocore alone: boto3 would cost a cold start a fifth more.
     """
-    made = botocore.session.get_session().create_client(service, config=BOUNDED)
+    made: Any = botocore.session.get_session().create_client(service, config=BOUNDED)
 
     def in_time(**_: object) -> None:
         if deadline.left() < LONGEST:
             raise Unavailable from TimeoutError()
 
-    events: Any = made.meta.events
+    call = made._make_api_call  # noqa: SLF001 - the one place that every operation goes through
+
+    def bounded(operation: str, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 - botocore's answer
+        left = deadline.left()
+        if left == math.inf:
+            return call(operation, parameters)
+        try:
+            return within(left, lambda: call(operation, parameters))
+        except TimeoutError as error:
+            raise Unavailable from error
+
+    made._make_api_call = bounded  # noqa: SLF001 - likewise
+    events = made.meta.events
     events.register("request-created", in_time)  # once a try, the first included
     events.register("needs-retry", _after_conflict)
     return made
