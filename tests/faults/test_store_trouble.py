@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import botocore.endpoint
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from rolegate import bootstrap
 from rolegate.deadline import RESERVE, Deadline
 from rolegate.stores import aws
@@ -190,6 +191,14 @@ def spoilt_key(world: World, secret: str) -> None:
     world.change_secret(secret, json.dumps({**ring, "current": {**ring["current"], "secret": "nonsense"}}))
 
 
+def public_half(world: World, secret: str) -> None:
+    """Put the public half of the key that signs where its private half belongs."""
+    ring = world.ring(secret)
+    private = load_pem_private_key(ring["current"]["secret"].encode(), None)
+    pem = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    world.change_secret(secret, json.dumps({**ring, "current": {**ring["current"], "secret": pem}}))
+
+
 def no_permission(world: World, operation: str) -> None:
     world.wire.order(operation, Fault.REFUSED)
 
@@ -212,6 +221,7 @@ LASTING: list[tuple[str, Callable[[World, str], None], str, str]] = [
     *((function, no_ring, SIGNING, "The secret does not hold a key ring.") for function in ("refresh", "login")),
     *((function, spoilt_key, REFRESH, "The secret does not hold a key ring.") for function in ("refresh", "logout")),
     *((function, spoilt_key, SIGNING, "The signing key") for function in ("refresh", "login")),
+    *((function, public_half, SIGNING, "The signing key") for function in ("refresh", "login")),
 ]
 
 

@@ -91,4 +91,7 @@ def _encode(claims: Mapping[str, Any], key: keyring.Key, typ: str) -> str:
 def _private(key: keyring.Key) -> Any:  # noqa: ANN401 - what PyJWT takes
     if key.alg == keyring.HMAC:
         return keyring.secret_bytes(key)
-    return jwt.get_algorithm_by_name(key.alg).prepare_key(key.secret)
+    private = jwt.get_algorithm_by_name(key.alg).prepare_key(key.secret)
+    if not hasattr(private, "sign"):  # PyJWT takes the public half as well
+        raise TypeError
+    return private
