@@ -25,10 +25,8 @@ BOUNDED = Config(
     connect_timeout=CONNECT, read_timeout=ANSWER, retries={"mode": "standard", "total_max_attempts": TRIES}
 )
 LONGEST = CONNECT + ANSWER + PAUSE  # seconds: a try that hangs to its end, and the pause after it
-_CONFLICTS = frozenset(  # two writers met; no SDK tries these again by itself
-    {"ReplicatedWriteConflictException", "TransactionConflictException"}
-)
-_PASSING = _CONFLICTS | {
+_CONFLICTS = frozenset({"ReplicatedWriteConflictException", "TransactionConflictException"})
+_PASSING = {
     "InternalServerError",
     "InternalServiceError",
     "InternalServiceErrorException",
@@ -90,11 +88,8 @@ def client(service: str, deadline: Deadline) -> Any:  # noqa: ANN401 - botocore 
 
 def _after_conflict(response: tuple[Any, Mapping[str, Any]] | None, attempts: int, **_: object) -> float | None:
     """Return the pause in seconds before the try after a conflict, in the form that botocore asks for."""
-    answer = response[1] if response else {}
-    passed = answer.get("Error", {}).get("Code") in _CONFLICTS or (
-        answer.get("Error", {}).get("Code") == _CANCELED and not _of_condition(answer)
-    )
-    return PAUSE * random.random() if passed and attempts < TRIES else None  # noqa: S311 - it spreads load, no secret
+    passes = response is not None and _is_conflict(response[1]) and attempts < TRIES
+    return PAUSE * random.random() if passes else None  # noqa: S311 - it spreads load, no secret
 
 
 @contextmanager
@@ -107,8 +102,7 @@ def reached() -> Iterator[None]:
         yield
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        canceled = code(error) == _CANCELED and not _of_condition(error.response)
-        if code(error) in _PASSING or canceled or status >= _SERVER_ERROR:
+        if code(error) in _PASSING or _is_conflict(error.response) or status >= _SERVER_ERROR:
             raise Unavailable from error
         raise Refused(error) from error
     except (HTTPClientError, BotoConnectionError) as error:
@@ -123,6 +117,12 @@ def code(error: ClientError) -> str:
 def condition_failed(error: ClientError) -> bool:
     """Tell whether a write, or a transaction, was refused because a condition of ours did not hold."""
     return code(error) == f"{_CONDITION}Exception" or (code(error) == _CANCELED and _of_condition(error.response))
+
+
+def _is_conflict(answer: Mapping[str, Any]) -> bool:
+    """Tell whether two writers met; no SDK tries that again by itself."""
+    name = answer.get("Error", {}).get("Code")
+    return name in _CONFLICTS or (name == _CANCELED and not _of_condition(answer))
 
 
 def _of_condition(answer: Mapping[str, Any]) -> bool:
