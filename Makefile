@@ -53,9 +53,10 @@ types: setup ## Check the types
 imports: setup ## Check that modules import only downward
 	$(BIN)/lint-imports
 
-template: setup ## Lint the template
-	$(BIN)/cfn-lint template.yaml
+template: setup ## Lint the templates
+	$(BIN)/cfn-lint template.yaml authorizer.yaml
 	$(BIN)/sam validate --lint --region us-east-1
+	$(BIN)/sam validate --lint --region us-east-1 --template authorizer.yaml
 
 bench: setup ## Measure the authorizer beside the usual one, as ratios
 	@$(PYTHON) -m bench.authorizer

@@ -92,6 +92,9 @@ def cold(about: Subject, folder: Path, layer: Path, scratch: Path) -> float:
         "EXPIRY_LEEWAY_SECONDS": "0",
         "KEY_SET_SECONDS": "300",
         "HTTP_API_RESPONSES": "simple",
+        "ROLES": "user=1,manager=2,admin=3",
+        "REVOCATION_CHECK": "off",
+        "WEBSOCKET_QUERY_TOKEN": "false",
     }
     environment = runtime_environment(FUNCTION) | {"PYTHONPATH": str(layer / "python")} | settings
     with child(command, env=environment, log=scratch / "log", cwd=folder) as process:

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-from ministack.core import lambda_runtime
+from ministack.core import iam_actions, lambda_runtime
 from ministack.services import apigateway_v1 as rest
 from ministack.services import dynamodb, secretsmanager
 from ministack.services.cloudformation import provisioners
@@ -128,6 +128,27 @@ def move_labels(put: Function) -> Function:
     return moved
 
 
+def see_attributes_of_batches(conditions: Function) -> Function:
+    """See the attributes that BatchGetItem asks for, table by table: the local AWS looks for them beside the tables.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
+    """
+
+    def seen(body: bytes) -> dict[str, Any]:
+        content = json.loads(body or b"{}")
+        tables = content.get("RequestItems", {}).values() if isinstance(content, dict) else ()
+        if not all(isinstance(table, dict) and "Keys" in table for table in tables) or not tables:
+            found: dict[str, Any] = conditions(body)
+            return found
+        each = [conditions(json.dumps(table).encode()) for table in tables]
+        named = [name for found in each for name in found.get("dynamodb:Attributes", ())]
+        specific = all(found["dynamodb:Select"] == "SPECIFIC_ATTRIBUTES" for found in each)
+        select = "SPECIFIC_ATTRIBUTES" if specific else "ALL_ATTRIBUTES"
+        return {"dynamodb:Attributes": named, "dynamodb:Select": select} if named else {"dynamodb:Select": select}
+
+    return seen
+
+
 def take_formulas(record: Function) -> Function:
     """Make an alarm on a formula one on the metric in it: the local AWS takes no formula, and no alarm rings here."""
 
@@ -184,6 +205,7 @@ def apply() -> None:
     wrap(lambda_runtime.Worker, "invoke", show_logs)
     lambda_runtime._PYTHON_WORKER_SCRIPT = report_exceptions_as_answers(lambda_runtime._PYTHON_WORKER_SCRIPT)
     wrap(secretsmanager, "_put_secret_value", move_labels)
+    wrap(iam_actions, "dynamodb_service_context", see_attributes_of_batches)
     wrap(provisioners, "_cw_metric_alarm_record", take_formulas)
     tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
     tables["create"] = keep_table_settings(tables["create"])

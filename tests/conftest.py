@@ -51,18 +51,19 @@ hypothesis.settings.load_profile("repeatable")
 
 # What each function finds in its environment, and nothing else (test_environment.py holds it to the template).
 ENVIRONMENT: Mapping[str, str] = {
-    "register": "USERS_TABLE REGISTRATION BCRYPT_COST ALLOWED_ORIGIN",
-    "login": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT "
+    "register": "USERS_TABLE REGISTRATION ROLES BCRYPT_COST ALLOWED_ORIGIN",
+    "login": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT ROLES "
     "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN KEY_RING_SECONDS",
-    "refresh": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT "
+    "refresh": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT ROLES "
     "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS REFRESH_GRACE_SECONDS ROTATIONS_PER_LATE_RETRY ALLOWED_ORIGIN "
     "KEY_RING_SECONDS",
     "logout": "SESSIONS_TABLE REFRESH_KEYS_SECRET ISSUER REFRESH_GRACE_SECONDS ALLOWED_ORIGIN KEY_RING_SECONDS",
     "account": "USERS_TABLE ALLOWED_ORIGIN",
-    "authorizer": "ISSUER AUDIENCE MIN_ROLE EXPIRY_LEEWAY_SECONDS KEY_SET_SECONDS HTTP_API_RESPONSES",
+    "authorizer": "ISSUER AUDIENCE ROLES MIN_ROLE EXPIRY_LEEWAY_SECONDS KEY_SET_SECONDS HTTP_API_RESPONSES "
+    "WEBSOCKET_QUERY_TOKEN REVOCATION_CHECK REVOCATION_CHECK_SECONDS USERS_TABLE SESSIONS_TABLE",
     "keys": "ISSUER JWKS_PARAMETER ALLOWED_ORIGIN",
     "rotate_keys": "SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET JWKS_PARAMETER SIGNING_ALGORITHM KEY_ROTATION_DAYS "
-    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS",
+    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS ROLES MIN_ROLES",
     "hello": "ALLOWED_ORIGIN",
 }
 SETTINGS: Mapping[str, str] = {
@@ -80,15 +81,20 @@ SETTINGS: Mapping[str, str] = {
     "KEY_SET_SECONDS": "300",
     "METRICS_NAMESPACE": "Rolegate",
     "MIN_ROLE": "manager",
+    "MIN_ROLES": "user,manager,admin",
     "REFRESH_GRACE_SECONDS": "30",
     "REFRESH_TOKEN_DAYS": "7",
     "REGISTRATION": "open",
+    "REVOCATION_CHECK": "off",
+    "REVOCATION_CHECK_SECONDS": "60",
+    "ROLES": "user=1,manager=2,admin=3",
     "ROTATIONS_PER_LATE_RETRY": "20",
     "SESSIONS_TABLE": "sessions",
     "SESSION_DAYS": "30",
     "SIGNING_ALGORITHM": "RS256",
     "SUBJECT": "username",
     "USERS_TABLE": "users",
+    "WEBSOCKET_QUERY_TOKEN": "false",
 }
 CREDENTIALS: Mapping[str, str] = {
     "AWS_ACCESS_KEY_ID": "nobody",
@@ -470,9 +476,13 @@ def seal(head: Mapping[str, Any] | str, body: Mapping[str, Any] | str, key: Mapp
     if key["alg"] == "HS256":
         signature = hmac.digest(base64.urlsafe_b64decode(key["secret"] + "=="), message.encode(), "sha256")
     else:
-        private: Any = load_pem_private_key(key["secret"].encode(), None)
-        signature = private.sign(message.encode(), padding.PKCS1v15(), hashes.SHA256())
+        signature = _private(key["secret"]).sign(message.encode(), padding.PKCS1v15(), hashes.SHA256())
     return f"{message}.{base64url(signature)}"
+
+
+@cache
+def _private(pem: str) -> Any:
+    return load_pem_private_key(pem.encode(), None)
 
 
 def session_key(token: str) -> dict[str, str]:

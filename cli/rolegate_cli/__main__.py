@@ -6,7 +6,6 @@ import sys
 from datetime import UTC, datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rolegate import roles
 from rolegate.errors import Misconfigured, RolegateError
 from rolegate.model import User
 from rolegate.stores import aws
@@ -52,11 +51,11 @@ def _users_parser(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="add|set-role|list")
     add = actions.add_parser("add", help="create a user; the password is asked for")
     add.add_argument("username")
-    add.add_argument("--role", default=roles.LOWEST, choices=list(roles.DEFAULT.levels))
+    add.add_argument("--role", help="one of the stack's roles (default: the lowest)")
     add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     set_role = actions.add_parser("set-role", help="change a user's role")
     set_role.add_argument("username")
-    set_role.add_argument("role", choices=list(roles.DEFAULT.levels))
+    set_role.add_argument("role", help="one of the stack's roles")
     actions.add_parser("list", help="show every user, one a line")
 
 
@@ -75,7 +74,8 @@ def _keys_parser(parser: argparse.ArgumentParser) -> None:
 def _users(found: stack.Stack, given: argparse.Namespace) -> None:
     match given.action:
         case "add":
-            added = users.add(found, given.username, given.role, _password(asked=not given.password_stdin))
+            role = users.role_for(found, given.role)
+            added = users.add(found, given.username, role, _password(asked=not given.password_stdin))
             print(f"Added {added.username} with the role {added.role}.")
         case "set-role":
             changed = users.set_role(found, given.username, given.role)

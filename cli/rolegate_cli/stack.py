@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
+from rolegate import roles
+from rolegate.roles import Roles
 from rolegate.stores import aws
 
 LOCAL = Path(".local/stack.json")
@@ -35,6 +37,11 @@ class Stack(NamedTuple):
     def bcrypt_cost(self) -> int:
         """The cost that the stack's own functions hash with."""
         return int(self.parameters.get("BcryptCost", DEFAULT_COST))
+
+    @property
+    def roles(self) -> Roles:
+        """The stack's own hierarchy of roles."""
+        return roles.parse(self.parameters["Roles"]) if "Roles" in self.parameters else roles.DEFAULT
 
 
 def find(profile: str | None, region: str | None, stack_name: str | None) -> Stack:

@@ -3,12 +3,19 @@
 import time
 from collections.abc import Iterator
 
-from rolegate import flows, passwords, roles
+from rolegate import flows, passwords
 from rolegate.model import User
 from rolegate.stores.users import Users
 from rolegate.users import username
 
 from rolegate_cli.stack import CommandError, Stack
+
+
+def role_for(stack: Stack, given: str | None) -> str:
+    """Return the role that a new user gets, the lowest unless said; raises `Misconfigured` for one there is not."""
+    role = given or stack.roles.lowest
+    stack.roles.level(role)
+    return role
 
 
 def add(stack: Stack, name: str, role: str, password: str) -> User:
@@ -26,7 +33,7 @@ def add(stack: Stack, name: str, role: str, password: str) -> User:
 
 def set_role(stack: Stack, name: str, role: str) -> User:
     """Change a user's role; access tokens follow at their next refresh. Raises `CommandError` for nobody's name."""
-    roles.DEFAULT.level(role)
+    stack.roles.level(role)
     changed = _table(stack).set_role(username(name), role, int(time.time()))
     if changed is None:
         raise CommandError(f"There is no user '{name}'. See 'rolegate users list'.")

@@ -8,6 +8,6 @@ from rolegate import bootstrap
 authorize = bootstrap.authorizer()
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     """Answer in the asking API's form; raise exactly `Unauthorized` where that is its way to say 401."""
-    return authorize(event)
+    return authorize(event, context)

@@ -11,6 +11,7 @@ from rolegate.stores import aws
 from rolegate.stores.documents import Documents
 from rolegate.stores.rings import RingStore
 from rolegate.stores.sessions import Sessions
+from rolegate.stores.standings import Standings
 from rolegate.stores.users import Users
 
 from local.home import CREDENTIALS
@@ -31,6 +32,7 @@ class Stores(NamedTuple):
 
     users: Users
     sessions: Sessions
+    standings: Standings
     ring: RingStore
     documents: Documents
     clients: Clients
@@ -67,6 +69,7 @@ def stores(clients: Clients) -> Stores:
     return Stores(
         Users(clients.dynamodb, names["users"]),
         Sessions(clients.dynamodb, names["sessions"]),
+        Standings(clients.dynamodb, names["users"], names["sessions"]),
         RingStore(clients.secretsmanager, secret),
         Documents(clients.ssm, names["documents"]),
         clients,

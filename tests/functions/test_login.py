@@ -237,3 +237,14 @@ def test_a_user_who_changes_during_a_sign_in_has_no_session(world: World) -> Non
     token = world.login()["refresh_token"]
     world.change_user(disabled=False)
     assert world.refresh(token).problem == (401, "refresh_token_revoked", "Refresh token revoked")
+
+
+def test_a_stack_may_have_roles_of_its_own(world: World) -> None:
+    world.configure(ROLES="owner=30,viewer=10,editor=20")
+    world.add_user("vera")
+    tokens = world.login("vera")
+    assert (tokens["role"], claims(tokens["access_token"])["scope"]) == ("viewer", "viewer")
+    world.change_user("vera", role="owner")
+    world.clock.tick(900)
+    renewed = world.refresh(tokens["refresh_token"]).body
+    assert (renewed["role"], claims(renewed["access_token"])["scope"]) == ("owner", "viewer editor owner")

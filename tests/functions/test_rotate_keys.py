@@ -141,6 +141,27 @@ def test_a_failure_is_told_with_a_reason_that_is_safe(
     assert published() == kids(bare_world)
 
 
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"ROLES": "user=1,user=2"}, "The roles 'user=1,user=2' name 'user' twice."),
+        ({"ROLES": "viewer=10,editor=20,owner=30"}, "There is no role 'user'. The roles are viewer, editor, owner."),
+        ({"MIN_ROLES": "user,manager,root"}, "There is no role 'root'. The roles are user, manager, admin."),
+    ],
+)
+def test_roles_that_make_no_sense_stop_a_deployment_and_no_daily_run(
+    bare_world: World, rotate: Rotate, settings: dict[str, str], reason: str
+) -> None:
+    bare_world.configure(**settings)
+    for kind in ("create", "update"):
+        answer = rotate(kind)
+        assert answer is not None
+        assert (answer["Status"], answer["Reason"]) == ("FAILED", reason)
+    assert bare_world.wire.calls == []
+    rotate("schedule")
+    assert published() == kids(bare_world)
+
+
 def test_the_schedule_fails_aloud(bare_world: World, rotate: Rotate, logs: Logs) -> None:
     bare_world.wire.order("GetSecretValue", Fault.THROTTLED, Fault.THROTTLED)
     with pytest.raises(Unavailable):

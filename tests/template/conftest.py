@@ -40,12 +40,13 @@ class Stack:
     What only exists once it is deployed is written `<Users>` for a reference and `<Users.Arn>` for an attribute.
     """
 
-    def __init__(self, region: str = "us-east-1", **parameters: str) -> None:
-        source = parsed(SOURCE.read_text())
+    def __init__(self, region: str = "us-east-1", written: Path = SOURCE, **parameters: str) -> None:
+        source = parsed(written.read_text())
         for resource in source["Resources"].values():
             for key in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
                 resource["Properties"][key] = "s3://bucket/built"  # where `sam deploy` puts it
-        values = {name: str(declared["Default"]) for name, declared in source["Parameters"].items()} | parameters
+        declared_values = {name: d["Default"] for name, d in source["Parameters"].items() if "Default" in d}
+        values = {name: str(value) for name, value in declared_values.items()} | parameters
         translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
         self.template = translator.translate(source, parameter_values=dict(values))
         self.name, self.account, self.region = "auth-prod", "123456789012", region

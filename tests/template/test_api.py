@@ -136,8 +136,17 @@ def test_an_authorizer_sees_the_request_and_is_asked_again_after_the_set_time(tr
             assert authorizer == {
                 "type": "request",
                 "identitySource": "method.request.header.Authorization",
-                "authorizerResultTtlInSeconds": seconds,
+                # Else what a strict one read would be believed by the gateway.
+                "authorizerResultTtlInSeconds": 0 if name == "Admin" else seconds,
             }
+
+
+@pytest.mark.parametrize("mode", ["off", "cached", "strict"])
+@pytest.mark.parametrize("name", ["User", "Manager", "Admin"])
+def test_the_gateway_remembers_no_answer_of_a_strict_authorizer(transform: Transform, name: str, mode: str) -> None:
+    scheme = transform(**{f"{name}RevocationCheck": mode}).body()["securityDefinitions"][name]
+    ttl = scheme["x-amazon-apigateway-authorizer"]["authorizerResultTtlInSeconds"]
+    assert ttl == (0 if mode == "strict" else "60")
 
 
 def test_one_permission_lets_every_api_of_the_account_call_an_authorizer(abroad: Stack) -> None:

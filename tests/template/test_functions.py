@@ -32,12 +32,19 @@ TOKENS = {
     "ISSUER": ISSUER,
     "AUDIENCES": "rolegate",
     "SUBJECT": "username",
+    "ROLES": "user=1,manager=2,admin=3",
     "ACCESS_TOKEN_MINUTES": "15",
     "REFRESH_TOKEN_DAYS": "7",
 }
 RING = {"KEY_RING_SECONDS": "300"}
 ENVIRONMENTS = {
-    "Register": {"USERS_TABLE": "<Users>", "REGISTRATION": "closed", "BCRYPT_COST": "12", "ALLOWED_ORIGIN": "*"},
+    "Register": {
+        "USERS_TABLE": "<Users>",
+        "REGISTRATION": "closed",
+        "ROLES": "user=1,manager=2,admin=3",
+        "BCRYPT_COST": "12",
+        "ALLOWED_ORIGIN": "*",
+    },
     "Login": {**TABLES_AND_KEYS, **TOKENS, "SESSION_DAYS": "30", "BCRYPT_COST": "12", **RING, "ALLOWED_ORIGIN": "*"},
     "Refresh": {
         **TABLES_AND_KEYS,
@@ -65,6 +72,8 @@ ENVIRONMENTS = {
         "KEY_ROTATION_DAYS": "30",
         "ACCESS_TOKEN_MINUTES": "15",
         "REFRESH_TOKEN_DAYS": "7",
+        "ROLES": "user=1,manager=2,admin=3",
+        "MIN_ROLES": "user,manager,admin",
     },
     "Hello": {"ALLOWED_ORIGIN": "*"},
     **{
@@ -75,10 +84,17 @@ ENVIRONMENTS = {
             "EXPIRY_LEEWAY_SECONDS": "0",
             "KEY_SET_SECONDS": "300",
             "HTTP_API_RESPONSES": "simple",
+            "WEBSOCKET_QUERY_TOKEN": "false",
+            "ROLES": "user=1,manager=2,admin=3",
+            "REVOCATION_CHECK": mode,
+            "REVOCATION_CHECK_SECONDS": "60",
+            "USERS_TABLE": "<Users>",
+            "SESSIONS_TABLE": "<Sessions>",
         }
-        for name in AUTHORIZERS
+        for name, mode in zip(AUTHORIZERS, ("off", "cached", "strict"), strict=True)
     },
 }
+READ_BOTH = {table: {"dynamodb:BatchGetItem"} for table in ("<Users.Arn>", "<Sessions.Arn>")}
 READ_KEYS = {"secretsmanager:GetSecretValue"}
 SWAP_KEYS = READ_KEYS | {"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"}
 JWKS = "arn:aws:ssm:us-east-1:123456789012:parameter<Jwks>"  # a parameter's name begins with the slash
@@ -105,8 +121,13 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         JWKS: {"ssm:GetParameter", "ssm:PutParameter"},
     },
     "Hello": {},
-    **{name: {} for name in AUTHORIZERS},
+    "UserAuthorizer": {},
+    **dict.fromkeys(AUTHORIZERS[1:], READ_BOTH),
 }
+SEEN_BY_AUTHORIZERS = [  # neither a password's hash nor a token's id
+    *("username", "user_id", "role", "session_epoch", "disabled", "deleted_at"),
+    *("session_id", "session_expires_at", "revoked_at"),
+]
 
 
 def listed(value: str | list[str]) -> list[str]:
@@ -162,12 +183,29 @@ def test_a_function_may_do_this_and_nothing_else(everything: Stack, name: str) -
     allowed: dict[str, set[str]] = {}
     for policy in role["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement.keys() == {"Effect", "Action", "Resource"}
+            assert statement.keys() - {"Condition"} == {"Effect", "Action", "Resource"}
             assert statement["Effect"] == "Allow"
             for resource in listed(statement["Resource"]):
                 allowed.setdefault(resource, set()).update(listed(statement["Action"]))
     logs = {f"<{name}Logs.Arn>": {"logs:CreateLogStream", "logs:PutLogEvents"}}
     assert allowed == PERMISSIONS[name] | logs
+
+
+@pytest.mark.parametrize("slot", ["User", "Manager", "Admin"])
+@pytest.mark.parametrize("mode", ["off", "cached", "strict"])
+def test_an_authorizer_that_asks_the_tables_may_do_one_thing_more(transform: Transform, slot: str, mode: str) -> None:
+    role = transform(**{f"{slot}RevocationCheck": mode}).resources[f"{slot}AuthorizerRole"]["Properties"]
+    [policy] = role["Policies"]
+    _logs, *more = policy["PolicyDocument"]["Statement"]
+    if mode == "off":
+        assert more == []
+    else:
+        [read] = more
+        assert (read["Action"], read["Resource"]) == ("dynamodb:BatchGetItem", ["<Users.Arn>", "<Sessions.Arn>"])
+        assert read["Condition"] == {
+            "ForAllValues:StringEquals": {"dynamodb:Attributes": SEEN_BY_AUTHORIZERS},
+            "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+        }
 
 
 def test_there_is_a_role_a_function_and_only_lambda_takes_it(everything: Stack) -> None:

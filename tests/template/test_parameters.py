@@ -14,6 +14,10 @@ CHOICES = {  # name: default, allowed values
     "Subject": ("username", ["username", "user_id"]),
     "SigningAlgorithm": ("RS256", ["RS256", "ES256", "EdDSA"]),
     "HttpApiResponses": ("simple", ["simple", "iam"]),
+    "WebSocketQueryToken": ("false", TRUTH),
+    "UserRevocationCheck": ("off", ["off", "cached", "strict"]),
+    "ManagerRevocationCheck": ("cached", ["off", "cached", "strict"]),
+    "AdminRevocationCheck": ("strict", ["off", "cached", "strict"]),
     "ApiLogs": ("false", TRUTH),
     "LogRetentionDays": (30, RETENTIONS),
 }
@@ -28,6 +32,7 @@ RANGES = {  # name: default, least, most
     "KeySetSeconds": (300, 30, 300),
     "BcryptCost": (12, 10, 15),
     "AuthorizerCacheSeconds": (60, 0, 300),
+    "RevocationCheckSeconds": (60, 1, 300),
     "ThrottlingRate": (100, 1, 10000),
     "ThrottlingBurst": (200, 1, 5000),
 }
@@ -37,6 +42,10 @@ TEXTS = {
     "AllowedOrigin": "*",
     "AlarmTopicArn": "",
     "RotationsPerLateRetry": "20",
+    "Roles": "user=1,manager=2,admin=3",
+    "UserAuthorizerMinRole": "user",
+    "ManagerAuthorizerMinRole": "manager",
+    "AdminAuthorizerMinRole": "admin",
 }
 
 

@@ -73,14 +73,30 @@ def test_the_first_keys_are_made_with_the_stack_within_two_minutes(stack: Stack)
             "SigningAlgorithm": "RS256",
             "AccessTokenMinutes": "15",
             "RefreshTokenDays": "7",
+            "Roles": "user=1,manager=2,admin=3",
+            "MinRoles": "user,manager,admin",
         },
     }
     assert stack.functions()["RotateKeys"]["Timeout"] < 120
 
 
 def test_the_key_rings_are_looked_after_anew_when_what_they_depend_on_changes(transform: Any) -> None:
-    for name, value in {"SigningAlgorithm": "ES256", "AccessTokenMinutes": "5", "RefreshTokenDays": "90"}.items():
+    for name, value in {
+        "SigningAlgorithm": "ES256",
+        "AccessTokenMinutes": "5",
+        "RefreshTokenDays": "90",
+        "Roles": "viewer=10,editor=20,owner=30",
+    }.items():
         assert transform(**{name: value}).resources["KeyRings"]["Properties"][name] == value
+
+
+@pytest.mark.parametrize("slot", ["User", "Manager", "Admin"])
+def test_roles_are_looked_at_before_any_authorizer_gets_them(transform: Any, slot: str) -> None:
+    stack = transform(**{f"{slot}AuthorizerMinRole": "owner"})
+    assert "owner" in stack.resources["KeyRings"]["Properties"]["MinRoles"].split(",")
+    assert stack.resources[f"{slot}AuthorizerFunction"]["DependsOn"] in ("KeyRings", ["KeyRings"])
+    variables = stack.functions()[f"{slot}Authorizer"]["Environment"]["Variables"]
+    assert variables["MIN_ROLE"] == "owner"
 
 
 def test_nothing_issues_tokens_before_the_rings_know_how_long_these_live(stack: Stack) -> None:

@@ -21,15 +21,26 @@ NONSENSE = {
     "KEY_ROTATION_DAYS": ["0", "366"],
     "KEY_SET_SECONDS": ["29", "301"],
     "MIN_ROLE": ["owner", "Admin"],
+    "MIN_ROLES": [",", " , "],
     "REFRESH_GRACE_SECONDS": ["61", "-1"],
     "REFRESH_TOKEN_DAYS": ["0", "91"],
     "REGISTRATION": ["ajar"],
+    "REVOCATION_CHECK": ["on", "Off", "always"],
+    "REVOCATION_CHECK_SECONDS": ["0", "301"],
+    "ROLES": ["user", "user=1,user=2", "manager=2,owner=2", "email=1", "user=1,,admin=3"],
     "ROTATIONS_PER_LATE_RETRY": ["1001", "-1", "1"],
     "SESSION_DAYS": ["0", "366"],
     "SIGNING_ALGORITHM": ["none", "HS256", "rs256"],
     "SUBJECT": ["email"],
+    "WEBSOCKET_QUERY_TOKEN": ["yes"],
 }
-WRONG = [(function, setting, value) for function, setting in NEEDED for value in NONSENSE.get(setting, [])]
+WRONG = [
+    (function, setting, value)
+    for function, setting in NEEDED
+    for value in NONSENSE.get(setting, [])
+    if (function, setting) != ("rotate_keys", "ROLES")  # it says so to CloudFormation (test_rotate_keys.py)
+]
+CHECKING = {"REVOCATION_CHECK": "cached"}  # with which an authorizer needs every one of its settings
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +53,13 @@ def nowhere() -> Iterator[World]:
 @pytest.mark.parametrize(("function", "setting"), NEEDED)
 def test_a_function_says_which_setting_it_lacks(nowhere: World, function: str, setting: str) -> None:
     with pytest.raises(Misconfigured, match=f"{setting} is missing"):
-        nowhere.cold(function, **{setting: ""})
+        nowhere.cold(function, **CHECKING | {setting: ""})
 
 
 @pytest.mark.parametrize(("function", "setting", "value"), WRONG)
 def test_a_function_says_which_setting_makes_no_sense(nowhere: World, function: str, setting: str, value: str) -> None:
-    with pytest.raises(Misconfigured, match=setting):
-        nowhere.cold(function, **{setting: value})
+    with pytest.raises(Misconfigured, match=setting if setting != "ROLES" else "(?i)role"):
+        nowhere.cold(function, **CHECKING | {setting: value})
 
 
 def test_every_setting_with_a_rule_is_tried() -> None:
@@ -59,6 +70,16 @@ def test_every_setting_with_a_rule_is_tried() -> None:
 def test_a_function_asks_nothing_of_aws_before_its_first_event(nowhere: World, function: str) -> None:
     nowhere.cold(function)
     assert nowhere.wire.calls == []
+
+
+@pytest.mark.parametrize("mode", ["cached", "strict"])
+def test_an_authorizer_that_asks_the_tables_asks_them_nothing_before_its_first_event(nowhere: World, mode: str) -> None:
+    nowhere.cold("authorizer", REVOCATION_CHECK=mode)
+    assert nowhere.wire.calls == []
+
+
+def test_an_authorizer_without_tables_needs_none_that_it_does_not_ask(nowhere: World) -> None:
+    nowhere.cold("authorizer", REVOCATION_CHECK="off", REVOCATION_CHECK_SECONDS="", USERS_TABLE="", SESSIONS_TABLE="")
 
 
 @pytest.mark.parametrize("issuer", ["http://auth.example.com", "ftp://127.0.0.1", "auth.example.com"])

@@ -15,7 +15,10 @@ ENVIRONMENT = {
     "authorizer": {
         "ISSUER": "https://auth.example.com",
         "AUDIENCE": "rolegate",
+        "ROLES": "user=1,manager=2,admin=3",
         "MIN_ROLE": "manager",
+        "WEBSOCKET_QUERY_TOKEN": "false",
+        "REVOCATION_CHECK": "off",
         "EXPIRY_LEEWAY_SECONDS": "0",
         "KEY_SET_SECONDS": "300",
         "HTTP_API_RESPONSES": "simple",
@@ -59,7 +62,10 @@ def test_a_cold_authorizer_loads_no_sdk_no_framework_and_none_of_the_other_funct
     # Each costs milliseconds, and is what a careless import brings along. Cryptography waits for the first key.
     assert packages.isdisjoint({"dataclasses", "inspect", "logging", "asyncio", "cryptography", "unittest", "pydantic"})
     assert modules.isdisjoint(
-        {f"rolegate.{name}" for name in ("stores", "flows", "tokens", "passwords", "http", "observe", "keyring")}
+        {
+            f"rolegate.{name}"
+            for name in ("stores", "flows", "tokens", "passwords", "http", "observe", "keyring", "revocation")
+        }
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rolegate.stores.documents import Documents
     from rolegate.stores.rings import Rings, RingStore
     from rolegate.stores.sessions import Sessions
+    from rolegate.stores.standings import Standings
     from rolegate.stores.users import Users
 
 DAY, MINUTE = 86_400, 60
@@ -66,12 +67,13 @@ def register() -> Callable[[str, str], model.User]:
     if env.choice("REGISTRATION", "closed", "open") == "closed":
         return _closed
     cost, table, audit = env.whole("BCRYPT_COST", 4, 15), _Stores(env).users(), _log().event
+    role = _roles(env).lowest
 
     def hash_password(password: str) -> str:
         return passwords.hash_password(passwords.accept(password), cost)
 
     return lambda name, password: flows.register(
-        name, password, role=roles.LOWEST, users_table=table, hash_password=hash_password, audit=audit, now=_now()
+        name, password, role=role, users_table=table, hash_password=hash_password, audit=audit, now=_now()
     )
 
 
@@ -144,33 +146,46 @@ def account() -> Callable[[str, str], model.User]:
     return lambda username, user_id: flows.account(username, user_id, table)
 
 
-def authorizer() -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Build the authorizer: an event of any kind of API -> the answer in that API's form."""
+def authorizer() -> Callable[[Mapping[str, Any], object], dict[str, Any]]:
+    """Build the authorizer: an event of any kind of API and Lambda's context -> the answer in that API's form."""
     from rolegate import gate, jwks, policy
 
     env = _settings()
-    issuer = env.text("ISSUER")
+    issuer, hierarchy = env.text("ISSUER"), _roles(env)
+    mode = env.choice("REVOCATION_CHECK", "off", "cached", "strict")
     world = gate.Gate(
         key_sets=jwks.KeySets(jwks.fetcher(issuer), env.whole("KEY_SET_SECONDS", 30, 300)),
         issuer=issuer,
         audience=env.text("AUDIENCE"),
         leeway=env.whole("EXPIRY_LEEWAY_SECONDS", 0, 30),
-        minimum=env.choice("MIN_ROLE", *roles.DEFAULT.levels),
-        roles=roles.DEFAULT,
+        minimum=env.choice("MIN_ROLE", *hierarchy.levels),
+        roles=hierarchy,
+        role_now=None if mode == "off" else _role_now(env, mode),
     )
     http_api = env.choice("HTTP_API_RESPONSES", "simple", "iam")
+    query = env.choice("WEBSOCKET_QUERY_TOKEN", "false", "true") == "true"
 
-    def authorize(event: Mapping[str, Any]) -> dict[str, Any]:
+    def authorize(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+        if mode != "off":
+            _deadline().begin(context)
         try:
-            decision = gate.authorize(policy.bearer(event), world, _now())
+            decision = gate.authorize(policy.bearer(event, query=query), world, _now())
         except errors.Unauthorized:
             decision = None
-        except errors.Unavailable:
+        except (errors.Unavailable, errors.Misconfigured) as error:
             _log().event("authorizer_unavailable")
+            _log().failure(error)
             raise
         return policy.answer(event, decision, http_api)
 
     return authorize
+
+
+def _role_now(env: Settings, mode: str) -> "Callable[[model.Claims, int], str | None]":
+    from rolegate import revocation
+
+    seconds = 0 if mode == "strict" else env.whole("REVOCATION_CHECK_SECONDS", 1, 300)
+    return revocation.Check(_Stores(env).standings().read, seconds)
 
 
 def keys() -> Callable[[str], str]:
@@ -190,6 +205,7 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
     stores = _Stores(env)
     period = env.whole("KEY_ROTATION_DAYS", 1, 365) * DAY
     algorithm = env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA")
+    hierarchy, minimums = env.text("ROLES"), env.several("MIN_ROLES")
     log = _log()
     world = rotation.Rotation(
         stores={
@@ -207,6 +223,9 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
     )
 
     def work(event: Mapping[str, Any]) -> rotation.Report:
+        if "ResponseURL" in event:  # roles that make no sense stop a deployment here, before a function gets them
+            for minimum in minimums:
+                roles.parse(hierarchy).level(minimum)
         try:
             return rotation.carry_out(event, world, _now())
         except errors.InvalidRequest:
@@ -238,6 +257,11 @@ class _Stores:
 
         return Sessions(self._client("dynamodb"), self._env.text("SESSIONS_TABLE"))
 
+    def standings(self) -> "Standings":
+        from rolegate.stores.standings import Standings
+
+        return Standings(self._client("dynamodb"), self._env.text("USERS_TABLE"), self._env.text("SESSIONS_TABLE"))
+
     def rings(self, secret: str) -> "Rings":
         from rolegate import keyring
         from rolegate.stores.rings import Rings
@@ -268,8 +292,12 @@ def _issuer(env: Settings) -> "tokens.Issuer":
         url=env.text("ISSUER"),
         subject=env.choice("SUBJECT", "username", "user_id"),
         lifetime=_access_lifetime(env),
-        roles=roles.DEFAULT,
+        roles=_roles(env),
     )
+
+
+def _roles(env: Settings) -> roles.Roles:
+    return roles.parse(env.text("ROLES"))
 
 
 def _access_lifetime(env: Settings) -> int:

@@ -1,5 +1,6 @@
 """The authorizer's use case, apart from the others: its cold start loads nothing that it does not need."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rolegate import policy, verify
@@ -9,7 +10,11 @@ from rolegate.roles import Roles
 
 
 class Gate(NamedTuple):
-    """What an authorizer needs from the world."""
+    """What an authorizer needs from the world.
+
+    `role_now` asks the tables for the role that a token's user has now, None if the session stands no more. Without
+    it (`off`), a token is good until it expires.
+    """
 
     key_sets: KeySets
     issuer: str
@@ -17,10 +22,14 @@ class Gate(NamedTuple):
     leeway: int
     minimum: str
     roles: Roles
+    role_now: Callable[[Claims, int], str | None] | None = None
 
 
 def authorize(token: str, world: Gate, now: int) -> policy.Decision | None:
-    """Decide on an access token; None for one that is not valid. Raises `Unavailable` without keys to check it with."""
+    """Decide on an access token; None for one that is not valid, or valid no more.
+
+    Raises `Unavailable` without keys to check it with, or without the tables' word where that is asked for.
+    """
     keys = world.key_sets.current(now)
     claims = keys.verified.get(token)
     if claims is None or claims["exp"] + world.leeway <= now:
@@ -28,6 +37,11 @@ def authorize(token: str, world: Gate, now: int) -> policy.Decision | None:
             claims = _claims(token, keys, world, now)
         except verify.Refused:
             return None
+    if world.role_now is not None:
+        role = world.role_now(claims, now)
+        if role is None:
+            return None
+        claims = policy.lowered(claims, role, world.roles)
     return policy.decide(claims, world.minimum, world.roles)
 
 

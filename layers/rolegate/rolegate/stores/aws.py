@@ -82,13 +82,17 @@ def client(service: str, deadline: Deadline) -> Any:  # noqa: ANN401 - botocore 
     made._make_api_call = bounded  # noqa: SLF001 - likewise
     events = made.meta.events
     events.register("request-created", in_time)  # once a try, the first included
-    events.register("needs-retry", _after_conflict)
+    events.register("needs-retry", _again)
     return made
 
 
-def _after_conflict(response: tuple[Any, Mapping[str, Any]] | None, attempts: int, **_: object) -> float | None:
-    """Return the pause in seconds before the try after a conflict, in the form that botocore asks for."""
-    passes = response is not None and _is_conflict(response[1]) and attempts < TRIES
+def _again(response: tuple[Any, Mapping[str, Any]] | None, attempts: int, **_: object) -> float | None:
+    """Return the pause in seconds before the try after a conflict, in the form that botocore asks for.
+
+    Keys that a batch left unread are asked for again likewise, with the others: one more read costs less than a merge.
+    """
+    answer = response[1] if response is not None else {}
+    passes = (_is_conflict(answer) or bool(answer.get("UnprocessedKeys"))) and attempts < TRIES
     return PAUSE * random.random() if passes else None  # noqa: S311 - it spreads load, no secret
 
 
