@@ -160,7 +160,7 @@ def warm_calls(about: Subject) -> None:
     """Print how long each takes once it has its keys."""
     now = int(time.time())
     sets = jwks.KeySets(lambda _: jwks.Document(about.document, None), 300)
-    world = gate.Gate(sets, about.issuer, AUDIENCE, 0, "manager", roles.DEFAULT)
+    world = gate.Gate(gate.Verifier(sets, about.issuer, AUDIENCE, 0), "manager", roles.DEFAULT)
     kept = sets.current(now)
     key = jwt.PyJWKSet.from_dict(json.loads(about.document)).keys[0].key
 

@@ -56,6 +56,9 @@ def test_what_is_needed_is_there_and_what_is_not_is_not(built: tuple[str, Path])
     assert not found & set(UNUSED)
     assert not files(folder, ".pyi")
     assert not list(folder.rglob("tests"))
+    ours = {path.stem for path in (folder / "rolegate").glob("*.py")}
+    assert "guard" in ours
+    assert "testing" not in ours  # that is for machines on which tests run
 
 
 def test_every_module_has_bytecode_that_is_never_checked(built: tuple[str, Path]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import pytest
 from rolegate import gate, keyring, roles, tokens
 from rolegate.errors import Unavailable
-from rolegate.gate import Gate
+from rolegate.gate import Gate, Verifier
 from rolegate.jwks import Document, KeySets
 from rolegate.model import Session, User
 
@@ -35,7 +35,7 @@ def issuer(keys: Mapping[str, keyring.Key]) -> Issuer:
 
 @pytest.fixture
 def world(issuer: Issuer, mint: tokens.Issuer) -> Gate:
-    return Gate(KeySets(issuer, 300), mint.url, "rolegate", 0, "manager", roles.DEFAULT)
+    return Gate(Verifier(KeySets(issuer, 300), mint.url, "rolegate", 0), "manager", roles.DEFAULT)
 
 
 @pytest.fixture
@@ -97,8 +97,11 @@ def test_what_is_no_valid_token_is_nobody_s(
     refresh_token = mint.refresh_token("alice", session, keys["HS256"])
     for other in ("", "a.b.c", token[:-1], token + "=", f"{token}.", refresh_token):
         assert gate.authorize(other, world, NOW) is None
-    assert gate.authorize(token, world._replace(issuer="https://other.example.com"), NOW) is None
-    assert gate.authorize(token, world._replace(audience="reports"), NOW) is None
+    for verifier in (
+        world.verifier._replace(issuer="https://other.example.com"),
+        world.verifier._replace(audience="reports"),
+    ):
+        assert gate.authorize(token, world._replace(verifier=verifier), NOW) is None
 
 
 # --- tokens that are remembered
@@ -106,10 +109,10 @@ def test_what_is_no_valid_token_is_nobody_s(
 
 @pytest.mark.parametrize("leeway", [0, 30])
 def test_a_remembered_token_ends_when_it_ends(world: Gate, token: str, leeway: int) -> None:
-    world = world._replace(leeway=leeway)
+    world = world._replace(verifier=world.verifier._replace(leeway=leeway))
     for second in (0, LIFETIME - 1, LIFETIME + leeway - 1):
         assert allowed(token, world, NOW + second)
-    assert token in world.key_sets.current(NOW + LIFETIME + leeway - 1).verified
+    assert token in world.verifier.key_sets.current(NOW + LIFETIME + leeway - 1).verified
     assert gate.authorize(token, world, NOW + LIFETIME + leeway) is None
 
 
@@ -117,9 +120,9 @@ def test_only_what_was_verified_is_remembered(world: Gate, token: str) -> None:
     gate.authorize(token[:-2] + "AA", world, NOW)
     gate.authorize("a.b.c", world, NOW)
     gate.authorize(token, world, NOW + LIFETIME)
-    assert world.key_sets.current(NOW).verified == {}
+    assert world.verifier.key_sets.current(NOW).verified == {}
     gate.authorize(token, world, NOW)
-    assert world.key_sets.current(NOW).verified.keys() == {token}
+    assert world.verifier.key_sets.current(NOW).verified.keys() == {token}
 
 
 def test_a_decision_is_the_same_the_second_time(world: Gate, token: str) -> None:
@@ -142,7 +145,7 @@ def test_a_token_whose_key_was_withdrawn_is_forgotten(
 
 
 def test_one_request_asks_a_silent_issuer_once(world: Gate, issuer: Issuer, token: str) -> None:
-    world.key_sets.current(NOW)
+    world.verifier.key_sets.current(NOW)
     issuer.silent = True
     assert allowed(token, world, NOW + 300)
     assert issuer.asked == 2
@@ -152,7 +155,7 @@ def test_a_key_that_was_published_before_it_signs_needs_no_answer_of_the_issuer(
     world: Gate, issuer: Issuer, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
 ) -> None:
     issuer.published = (keys["EdDSA"], keys["ES256"])
-    world.key_sets.current(NOW)
+    world.verifier.key_sets.current(NOW)
     issuer.silent = True
     stray = mint.access_token(alice, session, keys["RS256"], NOW)
     for second in range(30, 91):
@@ -166,7 +169,7 @@ def test_a_key_that_was_published_before_it_signs_needs_no_answer_of_the_issuer(
 def test_a_new_key_is_picked_up_from_the_first_token_that_names_it(
     world: Gate, issuer: Issuer, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
 ) -> None:
-    world.key_sets.current(NOW)
+    world.verifier.key_sets.current(NOW)
     issuer.published = (keys["EdDSA"], keys["ES256"])
     new = mint.access_token(alice, session, keys["ES256"], NOW)
     assert gate.authorize(new, world, NOW + 29) is None  # asked half a minute ago: not yet again
@@ -194,7 +197,7 @@ def test_without_keys_there_is_an_error_and_never_a_denial(world: Gate, issuer: 
 def test_a_key_that_a_silent_issuer_may_know_is_an_error_too(
     world: Gate, issuer: Issuer, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
 ) -> None:
-    world.key_sets.current(NOW)
+    world.verifier.key_sets.current(NOW)
     issuer.silent = True
     unknown = mint.access_token(alice, session, keys["ES256"], NOW)
     for second in (30, 31, 59):  # asked once, and answered in none of them
@@ -206,7 +209,7 @@ def test_a_key_that_a_silent_issuer_may_know_is_an_error_too(
 def test_known_keys_serve_through_an_outage_of_an_hour(
     world: Gate, issuer: Issuer, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
 ) -> None:
-    world.key_sets.current(NOW)
+    world.verifier.key_sets.current(NOW)
     issuer.silent = True
     late = mint.access_token(alice, session, keys["EdDSA"], NOW + 3800)
     assert allowed(late, world, NOW + 3899)

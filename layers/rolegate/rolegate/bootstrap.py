@@ -154,10 +154,12 @@ def authorizer() -> Callable[[Mapping[str, Any], object], dict[str, Any]]:
     issuer, hierarchy = env.text("ISSUER"), _roles(env)
     mode = env.choice("REVOCATION_CHECK", "off", "cached", "strict")
     world = gate.Gate(
-        key_sets=jwks.KeySets(jwks.fetcher(issuer), env.whole("KEY_SET_SECONDS", 30, 300)),
-        issuer=issuer,
-        audience=env.text("AUDIENCE"),
-        leeway=env.whole("EXPIRY_LEEWAY_SECONDS", 0, 30),
+        verifier=gate.Verifier(
+            key_sets=jwks.KeySets(jwks.fetcher(issuer), env.whole("KEY_SET_SECONDS", 30, 300)),
+            issuer=issuer,
+            audience=env.text("AUDIENCE"),
+            leeway=env.whole("EXPIRY_LEEWAY_SECONDS", 0, 30),
+        ),
         minimum=env.choice("MIN_ROLE", *hierarchy.levels),
         roles=hierarchy,
         role_now=None if mode == "off" else _role_now(env, mode),
@@ -179,6 +181,26 @@ def authorizer() -> Callable[[Mapping[str, Any], object], dict[str, Any]]:
         return policy.answer(event, decision, http_api)
 
     return authorize
+
+
+def verifier() -> Callable[[Mapping[str, Any]], model.Claims]:
+    """Build what a guard checks tokens with: a request of a REST or HTTP API -> the claims of its access token.
+
+    It raises `Unauthorized` for a request without exactly one valid token, `Unavailable` without the issuer's keys.
+    """
+    from rolegate import gate, jwks, policy
+
+    env = _settings()
+    issuer = env.text("ROLEGATE_ISSUER")
+    world = gate.Verifier(jwks.KeySets(jwks.fetcher(issuer), 5 * MINUTE), issuer, env.text("ROLEGATE_AUDIENCE"), 0)
+
+    def claims(event: Mapping[str, Any]) -> model.Claims:
+        found = gate.verified(policy.authorization(event), world, _now())
+        if found is None:
+            raise errors.Unauthorized
+        return found
+
+    return claims
 
 
 def _role_now(env: Settings, mode: str) -> "Callable[[model.Claims, int], str | None]":

@@ -9,6 +9,15 @@ from rolegate.model import Claims
 from rolegate.roles import Roles
 
 
+class Verifier(NamedTuple):
+    """Whose tokens are taken; `leeway` is for `exp`, in seconds."""
+
+    key_sets: KeySets
+    issuer: str
+    audience: str
+    leeway: int
+
+
 class Gate(NamedTuple):
     """What an authorizer needs from the world.
 
@@ -16,10 +25,7 @@ class Gate(NamedTuple):
     it (`off`), a token is good until it expires.
     """
 
-    key_sets: KeySets
-    issuer: str
-    audience: str
-    leeway: int
+    verifier: Verifier
     minimum: str
     roles: Roles
     role_now: Callable[[Claims, int], str | None] | None = None
@@ -30,13 +36,9 @@ def authorize(token: str, world: Gate, now: int) -> policy.Decision | None:
 
     Raises `Unavailable` without keys to check it with, or without the tables' word where that is asked for.
     """
-    keys = world.key_sets.current(now)
-    claims = keys.verified.get(token)
-    if claims is None or claims["exp"] + world.leeway <= now:
-        try:
-            claims = _claims(token, keys, world, now)
-        except verify.Refused:
-            return None
+    claims = verified(token, world.verifier, now)
+    if claims is None:
+        return None
     if world.role_now is not None:
         role = world.role_now(claims, now)
         if role is None:
@@ -45,7 +47,19 @@ def authorize(token: str, world: Gate, now: int) -> policy.Decision | None:
     return policy.decide(claims, world.minimum, world.roles)
 
 
-def _claims(token: str, keys: KeySet, world: Gate, now: int) -> Claims:
+def verified(token: str, world: Verifier, now: int) -> Claims | None:
+    """Return the claims of a valid access token, or None; raises `Unavailable` without keys to check it with."""
+    keys = world.key_sets.current(now)
+    claims = keys.verified.get(token)
+    if claims is None or claims["exp"] + world.leeway <= now:
+        try:
+            claims = _claims(token, keys, world, now)
+        except verify.Refused:
+            return None
+    return claims
+
+
+def _claims(token: str, keys: KeySet, world: Verifier, now: int) -> Claims:
     try:
         claims = verify.access_token(token, keys.keys, world.issuer, world.audience, world.leeway, now)
     except verify.UnknownKey:

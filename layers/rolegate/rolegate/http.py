@@ -150,7 +150,7 @@ def endpoint(
         except Exception as error:  # noqa: BLE001 - the last door: a client gets an answer, an operator the place
             log.failure(error)
             response = problem(errors.RolegateError())
-        return _render(response, cors)
+        return render(response, cors)
 
     return handler
 
@@ -194,7 +194,8 @@ def problem(error: errors.RolegateError) -> Response:
     return Response(status, body, headers)
 
 
-def _render(response: Response, cors: Mapping[str, str]) -> dict[str, Any]:
+def render(response: Response, more: Mapping[str, str]) -> dict[str, Any]:
+    """Return an answer in the form that REST and HTTP APIs take of a function, with `more` headers."""
     body = (
         response.body
         if isinstance(response.body, str)
@@ -204,7 +205,7 @@ def _render(response: Response, cors: Mapping[str, str]) -> dict[str, Any]:
     )
     return {
         "statusCode": response.status,
-        "headers": {"Content-Type": "application/json", **cors, **response.headers},
+        "headers": {"Content-Type": "application/json", **more, **response.headers},
         "body": body,
         "isBase64Encoded": False,
     }
