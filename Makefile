@@ -27,6 +27,9 @@ down: setup ## Stop what up left running
 demo: setup ## Tell the whole story against the running stack, a line a request
 	@$(PYTHON) -m local.demo
 
+example: up ## Deploy another team's API beside it, and ask that one as everybody
+	@$(PYTHON) -m local.example
+
 rotate-keys: setup ## Have the local stack's next keys sign from now on, or drop leaked ones (COMPROMISED=signing)
 	@$(BIN)/rolegate keys rotate $(if $(COMPROMISED),--compromised "$(COMPROMISED)")
 
@@ -54,7 +57,7 @@ imports: setup ## Check that modules import only downward
 	$(BIN)/lint-imports
 
 template: setup ## Lint the templates
-	$(BIN)/cfn-lint template.yaml authorizer.yaml
+	$(BIN)/cfn-lint template.yaml authorizer.yaml examples/reports-api/template.yaml
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/sam validate --lint --region us-east-1 --template authorizer.yaml
 
@@ -74,5 +77,5 @@ setup:
 test-setup: setup
 	@local/setup tests
 
-.PHONY: help run up down demo rotate-keys invoke test faults check format lint types imports template bench build deploy setup test-setup
+.PHONY: help run up down demo example rotate-keys invoke test faults check format lint types imports template bench build deploy setup test-setup
 .DEFAULT_GOAL = help

@@ -1,6 +1,7 @@
 """Deploy the built template to a local AWS, and write down what it is made of."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -37,12 +38,14 @@ def deploy(server: Server, parameters: Mapping[str, str]) -> dict[str, str]:
     return stack
 
 
-def sam_deploy(server: Server, parameters: Mapping[str, str]) -> None:
-    """Run `sam deploy` against the local AWS."""
+def sam_deploy(
+    server: Server, parameters: Mapping[str, str], template: Path | None = None, stack_name: str = STACK_NAME
+) -> None:
+    """Run `sam deploy` against the local AWS: of our own template as it was built, unless another is named."""
     log = server.home.path / "deploy.log"
     command = [
-        *(str(BIN / "sam"), "deploy", "--template-file", str(built() / "template.yaml")),
-        *("--stack-name", STACK_NAME, "--region", REGION, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"),
+        *(str(BIN / "sam"), "deploy", "--template-file", str(template or built() / "template.yaml")),
+        *("--stack-name", stack_name, "--region", REGION, "--resolve-s3", "--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"),
         *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
     ]
@@ -51,14 +54,14 @@ def sam_deploy(server: Server, parameters: Mapping[str, str]) -> None:
         raise Failure(
             f"sam deploy failed. Mend what it says (all of it is in {shown(log)}, and what functions said in "
             f"{shown(server.home.log)}); if it is a change that no update can follow, start afresh: "
-            f"rm -r {shown(server.home.state)}\n{failed_resources(server) or tail(log)}"
+            f"rm -r {shown(server.home.state)}\n{failed_resources(server, stack_name) or tail(log)}"
         )
 
 
-def failed_resources(server: Server) -> str:
+def failed_resources(server: Server, stack_name: str) -> str:
     """Say which resources could not be made, and why; nothing if it did not come to that."""
     try:
-        events = client(server, "cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]
+        events = client(server, "cloudformation").describe_stack_events(StackName=stack_name)["StackEvents"]
     except ClientError:
         return ""
     failed = [event for event in reversed(events) if event["ResourceStatus"].endswith("_FAILED")]
@@ -76,10 +79,15 @@ def client(server: Server, service: Any) -> Any:  # noqa: ANN401 - boto3 makes i
     )
 
 
+def outputs_of(server: Server, stack_name: str) -> dict[str, str]:
+    """Read what a deployed stack puts out."""
+    [stack] = client(server, "cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
 def describe(server: Server) -> dict[str, str]:
     """Say where the deployed stack answers and what it is made of."""
-    [stack] = client(server, "cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    outputs = outputs_of(server, STACK_NAME)
     routes = Routes.of(outputs)
     return {
         **connection(server),

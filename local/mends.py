@@ -2,7 +2,7 @@
 
 # What it replaces is neither public nor typed, and not installed where types are checked.
 # ruff: noqa: ANN401, SLF001
-# mypy: disable-error-code="import-not-found"
+# mypy: disable-error-code="import-not-found, import-untyped"
 
 import json
 import re
@@ -12,14 +12,17 @@ from types import MappingProxyType
 from typing import Any
 
 from ministack.core import iam_actions, lambda_runtime
+from ministack.services import apigateway as http
 from ministack.services import apigateway_v1 as rest
 from ministack.services import dynamodb, secretsmanager
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners
+from samtranslator.translator import transform as sam
 
 type Function = Callable[..., Any]
 
 AUTHORIZER_VARIABLE = re.compile(rb"\$context\.authorizer\.(\w+)")
 
+parameter_values: ContextVar[Mapping[str, str]] = ContextVar("parameter_values", default=MappingProxyType({}))
 denied_context: ContextVar[Mapping[str, str]] = ContextVar("denied_context", default=MappingProxyType({}))
 
 
@@ -128,6 +131,40 @@ def move_labels(put: Function) -> Function:
     return moved
 
 
+def note_parameters(apply_transforms: Function) -> Function:
+    """Note the values of a template's parameters for `transform_with_parameters`."""
+
+    def applied(template: Any, given: Any = None, previous: Any = None) -> Any:
+        parameter_values.set(engine._transform_parameters(template, given, previous))
+        return apply_transforms(template, given, previous)
+
+    return applied
+
+
+def transform_with_parameters(transform: Function) -> Function:
+    """Give SAM the parameters' values, as CloudFormation does; the local AWS leaves it the defaults.
+
+    Of a parameter that is found in SSM the default is only its name there, which would end up as an authorizer's ARN.
+    """
+
+    def transformed(template: Any, _none: Any, *others: Any) -> Any:
+        return transform(template, dict(parameter_values.get()), *others)
+
+    return transformed
+
+
+def name_payload_version(invoke: Function) -> Function:
+    """Say `version: 1.0` in the event of that payload, without which it looks like a REST API's.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html
+    """
+
+    async def invoked(authorizer: Mapping[str, Any], event: dict[str, Any], *others: Any) -> Any:
+        return await invoke(authorizer, {"version": "1.0", **event}, *others)
+
+    return invoked
+
+
 def see_attributes_of_batches(conditions: Function) -> Function:
     """See the attributes that BatchGetItem asks for, table by table: the local AWS looks for them beside the tables.
 
@@ -205,6 +242,10 @@ def apply() -> None:
     wrap(lambda_runtime.Worker, "invoke", show_logs)
     lambda_runtime._PYTHON_WORKER_SCRIPT = report_exceptions_as_answers(lambda_runtime._PYTHON_WORKER_SCRIPT)
     wrap(secretsmanager, "_put_secret_value", move_labels)
+    for module in (changesets, handlers):
+        wrap(module, "_apply_transforms", note_parameters)
+    wrap(sam, "transform", transform_with_parameters)
+    wrap(http, "_invoke_request_authorizer_lambda", name_payload_version)
     wrap(iam_actions, "dynamodb_service_context", see_attributes_of_batches)
     wrap(provisioners, "_cw_metric_alarm_record", take_formulas)
     tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]

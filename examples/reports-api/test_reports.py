@@ -1,0 +1,51 @@
+"""The service by itself: no AWS, no token, only the events that reach it."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rolegate import testing
+
+
+def load() -> Any:
+    spec = importlib.util.spec_from_file_location("reports_app", Path(__file__).with_name("app.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+APP = load()
+
+
+def ask(api: str, role: str, path: str, **parameters: str) -> tuple[int, dict[str, Any]]:
+    event = testing.request_event(api, role, username="bob", path=path) | {"pathParameters": parameters}
+    answer = APP.handler(event, None)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+@pytest.mark.parametrize("api", ["rest", "http"])
+def test_everybody_reads_what_is_published(api: str) -> None:
+    assert ask(api, "user", "/reports") == (200, {"reports": ["Harvest", "Storage"], "for": "bob"})
+    assert ask(api, "user", "/reports/{id}", id="7") == (200, {"title": "Harvest", "state": "published"})
+
+
+@pytest.mark.parametrize("api", ["rest", "http"])
+def test_a_draft_is_for_managers(api: str) -> None:
+    assert ask(api, "manager", "/reports/{id}", id="9") == (200, {"title": "Transport", "state": "draft"})
+    assert ask(api, "manager", "/drafts") == (200, {"drafts": ["Transport"], "for": "bob"})
+    status, problem = ask(api, "user", "/reports/{id}", id="9")
+    assert (status, problem["detail"]) == (403, "manager access required")
+
+
+@pytest.mark.parametrize("api", ["rest", "http"])
+def test_an_audit_says_who_asks(api: str) -> None:
+    status, who = ask(api, "admin", "/audit")
+    assert (status, who["username"], who["role"]) == (200, "bob", "admin")
+
+
+def test_a_report_that_there_is_not_is_not_found() -> None:
+    assert ask("rest", "user", "/reports/{id}", id="1")[0] == 404
