@@ -160,7 +160,9 @@ def name_payload_version(invoke: Function) -> Function:
     """
 
     async def invoked(authorizer: Mapping[str, Any], event: dict[str, Any], *others: Any) -> Any:
-        return await invoke(authorizer, {"version": "1.0", **event}, *others)
+        if "eventType" not in event["requestContext"]:  # which a WebSocket's has, and no version
+            event = {"version": "1.0", **event}
+        return await invoke(authorizer, event, *others)
 
     return invoked
 
