@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver
-from rolegate import bootstrap, guard, testing
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, UnauthorizedError
+from rolegate import guard, testing
 from rolegate.errors import Misconfigured, RolegateError
 
 from tests.conftest import serving
@@ -46,10 +47,12 @@ def test_a_role_passes_where_it_or_a_lower_one_is_asked_for(api: str, role: str,
         assert answered["headers"]["WWW-Authenticate"] == 'Bearer realm="rolegate", error="insufficient_scope"'
 
 
-def test_the_context_of_an_http_apis_own_jwt_authorizer_counts() -> None:
-    for scope, status in (("user manager", 200), ("user", 403)):
-        jwt = {"claims": {"scope": scope, "iss": "https://auth.example.com"}, "scopes": None}
-        assert answer({"requestContext": {"authorizer": {"jwt": jwt}}})["statusCode"] == status
+@pytest.mark.parametrize("place", ["payload 2.0", "payload 1.0 and REST"])
+@pytest.mark.parametrize(("scope", "status"), [("user manager", 200), ("user", 403), (None, 401), (["manager"], 401)])
+def test_the_claims_of_api_gateways_own_jwt_authorizers_count(place: str, scope: Any, status: int) -> None:
+    jwt = {"claims": {"scope": scope, "iss": "https://auth.example.com"}, "scopes": None}
+    authorizer = {"jwt": jwt} if place == "payload 2.0" else jwt
+    assert answer({"requestContext": {"authorizer": authorizer}})["statusCode"] == status
 
 
 NOBODY: dict[str, Any] = {
@@ -67,6 +70,7 @@ NOBODY: dict[str, Any] = {
     "a scope that is a list": {"requestContext": {"authorizer": {"scope": ["manager"]}}},
     "no scope of an HTTP API": {"requestContext": {"authorizer": {"lambda": {"role": "admin"}}}},
     "null of an HTTP API": {"requestContext": {"authorizer": {"lambda": None}}},
+    "claims that are null": {"requestContext": {"authorizer": {"claims": None, "scopes": ["manager"]}}},
     "a signature of AWS": {"requestContext": {"authorizer": {"iam": {"userId": "somebody"}}}},
     "a scope beside the context": {"scope": "manager", "headers": {"scope": "manager"}},
 }
@@ -185,9 +189,7 @@ def test_a_missing_variable_fails_the_first_event_loudly(monkeypatch: pytest.Mon
     assert answer(testing.request_event("rest", "admin"))["statusCode"] == 200
 
 
-def test_a_verifier_is_made_once_and_a_known_token_costs_no_request(
-    issuer: testing.Issuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_guards_of_a_function_fetch_the_keys_once(issuer: testing.Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def documents(request: Any, _body: bytes) -> tuple[int, dict[str, str], bytes]:
@@ -197,11 +199,19 @@ def test_a_verifier_is_made_once_and_a_known_token_costs_no_request(
     with serving(documents) as url:
         monkeypatch.setenv("ROLEGATE_ISSUER", url)
         monkeypatch.setenv("ROLEGATE_AUDIENCE", "rolegate")
-        verified = bootstrap.verifier()
-        for _ in range(3):
-            with pytest.raises(RolegateError):  # its issuer is another
-                verified(with_token(issuer.token("manager")))
+        for role in ROLES:
+            for _ in range(2):  # the key is known, and the token is another issuer's
+                assert answer(with_token(issuer.token("admin")), role, verify=True)["statusCode"] == 401
     assert asked == ["/.well-known/jwks.json"]
+
+
+def test_a_guard_follows_its_tests_from_issuer_to_issuer(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded: Any = guard.require_role("user", verify=True)(lambda _event, _context: {"statusCode": 200})
+    monkeypatch.setenv("ROLEGATE_AUDIENCE", "rolegate")
+    for _ in range(2):
+        with testing.Issuer() as issuer:
+            monkeypatch.setenv("ROLEGATE_ISSUER", issuer.url)
+            assert guarded(with_token(issuer.token()), None)["statusCode"] == 200
 
 
 # --- Powertools' resolvers
@@ -217,6 +227,20 @@ def test_a_powertools_route_answers_401_and_403_in_the_services_own_form(api: st
         if status != 200:
             detail = "Unauthorized" if status == 401 else "manager access required"
             assert json.loads(answered["body"]) == {"statusCode": status, "message": detail}
+
+
+@pytest.mark.parametrize(("api", "resolver"), [("rest", APIGatewayRestResolver), ("http", APIGatewayHttpResolver)])
+def test_a_services_own_exception_handlers_answer_for_a_powertools_route(api: str, resolver: Any) -> None:
+    app = resolver()
+    app.exception_handler(UnauthorizedError)(lambda error: Response(401, "text/plain", f"who? {error.msg}"))
+    app.exception_handler(ForbiddenError)(lambda error: Response(403, "text/plain", f"no: {error.msg}"))
+    app.get("/reports/<year>", middlewares=[guard.middleware("manager")])(lambda year: {"year": year})
+    for role, body in (
+        (None, "who? Unauthorized"),
+        ("user", "no: manager access required"),
+        ("manager", '{"year":"7"}'),
+    ):
+        assert app.resolve(testing.request_event(api, role, path="/reports/7"), None)["body"] == body
 
 
 def test_a_powertools_route_is_unavailable_without_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,7 @@ def test_a_cold_guard_loads_no_sdk_no_framework_and_nothing_that_issues_tokens()
     run = subprocess.run(command, env={}, capture_output=True, text=True, check=True)
     packages = {module.partition(".")[0] for module in json.loads(run.stdout)}
     assert packages.isdisjoint({"boto3", "botocore", "jwt", "bcrypt", "aws_lambda_powertools", "cryptography"})
+    assert packages.isdisjoint({"dataclasses", "inspect", "logging", "asyncio", "unittest", "urllib", "http"})
 
 
 # --- who may reach for what

@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,6 +13,7 @@ import pytest
 from rolegate import bootstrap, testing
 from rolegate.errors import Misconfigured, Unauthorized
 
+EVENTS = Path(__file__).parents[2] / "events"
 SETTINGS = {
     "AUDIENCE": "rolegate",
     "ROLES": testing.ROLES,
@@ -54,6 +56,35 @@ def test_a_token_of_any_role_is_judged_in_every_form(
             k: testing.context(role)[k] for k in ("username", "role", "scope", "detail")
         }
         assert answer["context"].keys() == testing.context(role).keys()
+
+
+@pytest.mark.parametrize("form", testing.FORMS)
+def test_an_authorizers_event_has_the_members_that_api_gateway_sends(form: str) -> None:
+    sample = json.loads((EVENTS / f"authorizer_{form}.json").read_text())
+    made = testing.authorizer_event(form, "a.b.c", path="/reports/7", route="/reports/{id}", api_id="z9")
+    optional = {"queryStringParameters"} if form == "http_2" else set()  # which the sample has, and this request not
+    assert made.keys() == sample.keys() - optional
+    assert made.get("requestContext", {}).keys() <= sample.get("requestContext", {}).keys()
+    assert ":123456789012:z9/v1/" in made["routeArn" if form == "http_2" else "methodArn"]
+    if form in ("rest_request", "http_1", "http_2"):
+        assert made["pathParameters"] == {"id": "7"}
+
+
+@pytest.mark.parametrize("api", ["rest", "http"])
+def test_a_request_carries_the_parameters_of_its_route(api: str) -> None:
+    for path, route, parameters in (
+        ("/reports/7", "/reports/{id}", {"id": "7"}),
+        ("/teams/a/files/b/c", "/teams/{team}/files/{rest+}", {"team": "a", "rest": "b/c"}),
+    ):
+        event = testing.request_event(api, path=path, route=route, method="PUT")
+        assert event["pathParameters"] == parameters
+        assert event.get("routeKey", f"{event.get('httpMethod')} {event.get('resource')}") == f"PUT {route}"
+    assert testing.request_event(api).get("pathParameters") is None
+
+
+def test_a_user_is_the_same_in_a_token_and_in_a_context(issuer: testing.Issuer) -> None:
+    said = jwt.decode(issuer.token(username="vera"), options={"verify_signature": False})
+    assert said["uid"] == testing.context(username="vera")["user_id"] != testing.context(username="bob")["user_id"]
 
 
 def test_a_token_that_has_expired_or_is_for_others_is_refused(issuer: testing.Issuer, authorizer: Authorizer) -> None:

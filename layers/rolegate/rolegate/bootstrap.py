@@ -188,11 +188,16 @@ def verifier() -> Callable[[Mapping[str, Any]], model.Claims]:
 
     It raises `Unauthorized` for a request without exactly one valid token, `Unavailable` without the issuer's keys.
     """
+    env = _settings()
+    return _verifier(env.text("ROLEGATE_ISSUER"), env.text("ROLEGATE_AUDIENCE"))
+
+
+@cache
+def _verifier(issuer: str, audience: str) -> Callable[[Mapping[str, Any]], model.Claims]:
+    """Make it once: all guards of a function share the key set, and the tokens that it verified."""
     from rolegate import gate, jwks, policy
 
-    env = _settings()
-    issuer = env.text("ROLEGATE_ISSUER")
-    world = gate.Verifier(jwks.KeySets(jwks.fetcher(issuer), 5 * MINUTE), issuer, env.text("ROLEGATE_AUDIENCE"), 0)
+    world = gate.Verifier(jwks.KeySets(jwks.fetcher(issuer), 5 * MINUTE), issuer, audience, 0)
 
     def claims(event: Mapping[str, Any]) -> model.Claims:
         found = gate.verified(policy.authorization(event), world, _now())

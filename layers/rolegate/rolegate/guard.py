@@ -8,12 +8,11 @@ ROLEGATE_AUDIENCE. Comparing names with `scope`, they need no table of roles.
 import functools
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from rolegate import bootstrap, http
 from rolegate.errors import Forbidden, Misconfigured, RolegateError, Unauthorized, Unavailable
 
-type Handler = Callable[[Any, Any], Any]
 type Respond = Callable[[Any, RolegateError], Any]
 _CHALLENGES: Mapping[type[RolegateError], str] = {  # RFC 6750, section 3
     Unauthorized: 'Bearer realm="rolegate"',
@@ -27,7 +26,9 @@ def problem(_event: object, error: RolegateError) -> dict[str, Any]:
     return http.render(http.problem(error), {"WWW-Authenticate": challenge} if challenge else {})
 
 
-def require_role(role: str, *, verify: bool = False, respond: Respond = problem) -> Callable[[Handler], Handler]:
+def require_role[Handler: Callable[[Any, Any], Any]](
+    role: str, *, verify: bool = False, respond: Respond = problem
+) -> Callable[[Handler], Handler]:
     """Let only those events through to a handler whose caller's `scope` names `role`.
 
     Without an authorizer's context the answer is 401, without the role 403, and with `verify` 503 while the issuer's
@@ -45,7 +46,7 @@ def require_role(role: str, *, verify: bool = False, respond: Respond = problem)
                 return respond(event, error)
             return handler(event, context)
 
-        return guarded
+        return cast("Handler", guarded)
 
     return guard
 
@@ -77,7 +78,6 @@ def middleware(role: str, *, verify: bool = False) -> Callable[[Any, Callable[[A
 def _check(role: str, *, verify: bool) -> Callable[[Any], None]:
     if not re.fullmatch(r"[a-z0-9_-]{1,64}", role):
         raise Misconfigured(f"'{role}' cannot be a role: its name has 1 to 64 letters a to z, digits, _ and -.")
-    verifier = functools.cache(bootstrap.verifier)
 
     def check(event: Any) -> None:  # noqa: ANN401 - whatever came
         if not isinstance(event, Mapping):
@@ -85,7 +85,7 @@ def _check(role: str, *, verify: bool) -> Callable[[Any], None]:
         told = _scope(event)
         scopes = [told] if told is not None else []
         if verify:
-            scopes.append(verifier()(event)["scope"])
+            scopes.append(bootstrap.verifier()(event)["scope"])
         if not scopes:
             raise Unauthorized
         if not all(role in scope.split(" ") for scope in scopes):
@@ -95,11 +95,18 @@ def _check(role: str, *, verify: bool) -> Callable[[Any], None]:
 
 
 def _scope(event: object) -> str | None:
-    """Return the `scope` of an authorizer's context: ours of any API, or that of an HTTP API's own JWT authorizer."""
+    """Return the `scope` that an authorizer put in front of the handler, or None.
+
+    Ours does so for every kind of API, and API Gateway's own JWT authorizers do among the `claims`
+    (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html,
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-jwt-authorizer-claims.html).
+    """
     match event:
         case {"requestContext": {"authorizer": {"lambda": {"scope": str(scope)}}}}:
             return scope
         case {"requestContext": {"authorizer": {"jwt": {"claims": {"scope": str(scope)}}}}}:
+            return scope
+        case {"requestContext": {"authorizer": {"claims": {"scope": str(scope)}}}}:  # of a REST API, or payload 1.0
             return scope
         case {"requestContext": {"authorizer": {"scope": str(scope)}}}:
             return scope

@@ -15,7 +15,8 @@ from rolegate.model import Caller
 
 ROLES = "user=1,manager=2,admin=3"
 FORMS = ("rest_token", "rest_request", "http_1", "http_2", "websocket")
-_ACCOUNT, _REGION, _API = "123456789012", "eu-central-1", "a1b2c3d4e5"
+_ACCOUNT, _REGION = "123456789012", "eu-central-1"
+_REQUEST, _TIME, _EPOCH = "VQ0aIiKpliAEMcg=", "25/Nov/2026:08:00:00 +0000", 1_795_593_600_000  # milliseconds
 
 
 class Issuer:
@@ -73,7 +74,7 @@ class Issuer:
         hierarchy.
         """
         now = int(time.time()) if now is None else now
-        user = users.create(username, "", role, now)
+        user = users.create(username, "", role, now)._replace(user_id=_user_id(username))
         session = sessions.start(user, audience, Caller(), self._ring.current.kid, lifetime, lifetime, now)
         issuer = tokens.Issuer(self.url, "username", lifetime, roles.parse(hierarchy))
         return issuer.access_token(user, session, self._ring.current, now)
@@ -83,7 +84,7 @@ def context(role: str = "user", *, username: str = "alice", hierarchy: str = ROL
     """Return what the authorizer tells the service behind it, in a request that it let through."""
     return {
         "username": username,
-        "user_id": str(uuid.uuid5(uuid.NAMESPACE_URL, username)),
+        "user_id": _user_id(username),
         "role": role,
         "scope": roles.parse(hierarchy).scope(role),
         "session_id": "a-session",
@@ -92,51 +93,45 @@ def context(role: str = "user", *, username: str = "alice", hierarchy: str = ROL
 
 
 def authorizer_event(
-    form: str, token: str, *, method: str = "GET", path: str = "/reports", stage: str = "v1"
+    form: str,
+    token: str,
+    *,
+    method: str = "GET",
+    path: str = "/reports",
+    route: str | None = None,
+    stage: str = "v1",
+    api_id: str = "a1b2c3d4e5",
 ) -> dict[str, Any]:
     """Return the event by which an API of this form (one of `FORMS`) asks an authorizer about a request with a token.
 
-    The shapes are those of
+    `route` is the path as the API names it, such as `/reports/{id}`, if that differs. The shapes are those of
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-input.html,
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html and
     https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html.
     """
-    arn = f"arn:aws:execute-api:{_REGION}:{_ACCOUNT}:{_API}/{stage}"
-    bearer, route = f"Bearer {token}", f"{arn}/{method}{path}"
-    headers = {"Host": f"{_API}.execute-api.{_REGION}.amazonaws.com", "Authorization": bearer}
-    several = {name: [value] for name, value in headers.items()}
-    parts = {"resource": path, "path": path, "httpMethod": method, "queryStringParameters": {}, "pathParameters": {}}
+    arn, bearer = f"arn:aws:execute-api:{_REGION}:{_ACCOUNT}:{api_id}/{stage}", f"Bearer {token}"
+    asked: dict[str, Any] = {"type": "REQUEST", "methodArn": f"{arn}/{method}{path}"}
+    api = "http" if form == "http_2" else "rest"
+    request = _request(api, method, path, route or path, stage, api_id, {"authorization": bearer})
+    request = {name: {} if value is None else value for name, value in request.items()}
+    said = request["requestContext"]
     match form:
         case "rest_token":
-            return {"type": "TOKEN", "methodArn": route, "authorizationToken": bearer}
+            return {**asked, "type": "TOKEN", "authorizationToken": bearer}
         case "rest_request":
-            return {
-                "type": "REQUEST",
-                "methodArn": route,
-                **parts,
-                "headers": headers,
-                "multiValueHeaders": several,
-                "requestContext": _request_context("rest", method, path, stage),
-            }
+            return {**asked, **request}
         case "http_1":
-            named = {"identitySource": bearer, "authorizationToken": bearer, **parts, "headers": headers}
-            asked = {"version": "1.0", "type": "REQUEST", "methodArn": route, **named}
-            return {**asked, "requestContext": _request_context("rest", method, path, stage)}
+            sources = {"version": "1.0", "identitySource": bearer, "authorizationToken": bearer}
+            return {**asked, **sources, **{name: request[name] for name in request if not name.startswith("multi")}}
         case "http_2":
-            return {
-                "version": "2.0",
-                "type": "REQUEST",
-                "routeArn": route,
-                "identitySource": [bearer],
-                "routeKey": f"{method} {path}",
-                "rawPath": path if stage == "$default" else f"/{stage}{path}",
-                "headers": {name.lower(): value for name, value in headers.items()},
-                "requestContext": _request_context("http", method, path, stage),
-            }
+            return {**request, "type": "REQUEST", "routeArn": asked["methodArn"], "identitySource": [bearer]}
         case "websocket":
-            connect = {"routeKey": "$connect", "eventType": "CONNECT", "connectionId": "a-connection=", "stage": stage}
-            asked = {"type": "REQUEST", "methodArn": f"{arn}/$connect", "headers": headers}
-            return {**asked, "multiValueHeaders": several, "requestContext": {**connect, "apiId": _API}}
+            connect: dict[str, Any] = {"routeKey": "$connect", "eventType": "CONNECT", "messageDirection": "IN"}
+            connect |= {"connectionId": "VQ0aJcsdliACJfA=", "connectedAt": _EPOCH, "extendedRequestId": _REQUEST}
+            kept = ("apiId", "stage", "requestId", "requestTime", "requestTimeEpoch", "domainName", "identity")
+            parts = {name: request[name] for name in request if name.lower().endswith(("headers", "stringparameters"))}
+            asked |= {"methodArn": f"{arn}/$connect", "stageVariables": {}}
+            return {**asked, **parts, "requestContext": {**connect, **{name: said[name] for name in kept}}}
     raise ValueError(f"There is no form '{form}'. The forms are {', '.join(FORMS)}.")
 
 
@@ -147,33 +142,53 @@ def request_event(
     username: str = "alice",
     method: str = "GET",
     path: str = "/reports",
+    route: str | None = None,
     body: str | None = None,
     hierarchy: str = ROLES,
 ) -> dict[str, Any]:
     """Return the event of a request as it reaches the service, through an authorizer that let a role in.
 
     `api` is `rest` (a REST API, or payload 1.0) or `http` (an HTTP API's payload 2.0); without a role no authorizer
-    stood before the route.
+    stood before the route. `route` is the path as the API names it, such as `/reports/{id}`, if that differs.
     """
     if api not in ("rest", "http"):
         raise ValueError(f"There is no API '{api}'. It is rest or http.")
-    told = context(role, username=username, hierarchy=hierarchy) if role is not None else None
-    request = _request_context(api, method, path, "v1" if api == "rest" else "$default")
-    if told is not None:
-        request["authorizer"] = {"lambda": told} if api == "http" else {"principalId": told["user_id"], **told}
-    common = {"headers": {"content-type": "application/json"}, "body": body, "isBase64Encoded": False}
-    if api == "http":
-        route = {"version": "2.0", "routeKey": f"{method} {path}", "rawPath": path, "rawQueryString": ""}
-        return {**route, **common, "requestContext": request}
-    route = {"resource": path, "path": path, "httpMethod": method}
-    rest: dict[str, Any] = {"multiValueHeaders": {}, "pathParameters": {}, "queryStringParameters": None}
-    return {**route, **common, **rest, "requestContext": request}
+    stage, headers = "v1" if api == "rest" else "$default", {"content-type": "application/json"}
+    event = _request(api, method, path, route or path, stage, "a1b2c3d4e5", headers)
+    if role is not None:
+        told = context(role, username=username, hierarchy=hierarchy)
+        flat = {"principalId": told["user_id"], "integrationLatency": 41, **told}
+        event["requestContext"]["authorizer"] = {"lambda": told} if api == "http" else flat
+    return {**event, "body": body, "isBase64Encoded": False}
 
 
-def _request_context(api: str, method: str, path: str, stage: str) -> dict[str, Any]:
-    shared = {"accountId": _ACCOUNT, "apiId": _API, "stage": stage, "requestId": "a-request"}
+def _request(
+    api: str, method: str, path: str, route: str, stage: str, api_id: str, headers: dict[str, str]
+) -> dict[str, Any]:
+    """Return what events of a REST API, or of an HTTP API's payload 2.0, say of a request without a body."""
+    host = f"{api_id}.execute-api.{_REGION}.amazonaws.com"
+    headers = {"host": host, "user-agent": "tests", "x-forwarded-for": "192.0.2.44", **headers}
+    # A greedy parameter, {name+}, is the last one and takes the rest of the path.
+    pairs = zip(route.split("/"), path.split("/", route.count("/")), strict=False)
+    parameters = {name.strip("{+}"): value for name, value in pairs if name.startswith("{")}
+    about: dict[str, Any] = {"accountId": _ACCOUNT, "apiId": api_id, "domainName": host, "domainPrefix": api_id}
+    about |= {"stage": stage, "requestId": _REQUEST}
     if api == "http":
-        asked = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.44", "userAgent": "tests"}
-        return {**shared, "routeKey": f"{method} {path}", "http": asked}
-    identity = {"sourceIp": "192.0.2.44", "userAgent": "tests"}
-    return {**shared, "httpMethod": method, "resourcePath": path, "path": f"/{stage}{path}", "identity": identity}
+        raw = path if stage == "$default" else f"/{stage}{path}"
+        asked = {"method": method, "path": raw, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.44", "userAgent": "tests"}
+        about |= {"routeKey": f"{method} {route}", "http": asked, "time": _TIME, "timeEpoch": _EPOCH}
+        event = {"version": "2.0", "routeKey": about["routeKey"], "rawPath": raw, "rawQueryString": ""}
+        event |= {"headers": headers, "requestContext": about}
+        return {**event, "pathParameters": parameters} if parameters else event
+    about |= {"resourceId": "r3p0rt", "resourcePath": route, "httpMethod": method, "path": f"/{stage}{path}"}
+    about |= {"protocol": "HTTP/1.1", "identity": {"sourceIp": "192.0.2.44", "userAgent": "tests"}}
+    about |= {"requestTime": _TIME, "requestTimeEpoch": _EPOCH, "extendedRequestId": _REQUEST}
+    event = {"resource": route, "path": path, "httpMethod": method, "headers": headers}
+    several = {"multiValueHeaders": {name: [value] for name, value in headers.items()}}
+    query = {"queryStringParameters": None, "multiValueQueryStringParameters": None}
+    rest = {"pathParameters": parameters or None, "stageVariables": None, "requestContext": about}
+    return {**event, **several, **query, **rest}
+
+
+def _user_id(username: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, username))
