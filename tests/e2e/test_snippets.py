@@ -45,6 +45,13 @@ def ask(world: Any, url: str) -> dict[str, tuple[int, str]]:
     return {name: (answer.status, answer.raw.decode()) for name, answer in answers.items()}
 
 
+def problem(answer: tuple[int, str]) -> tuple[str, str]:
+    """Read an answer in the form of RFC 9457; give its detail and code."""
+    body = json.loads(answer[1])
+    assert (body["type"], body["status"]) == ("about:blank", answer[0])
+    return body["detail"], body["code"]
+
+
 def test_the_sam_snippet_lets_managers_in(world: Any, server: Server, tmp_path: Path) -> None:
     template = tmp_path / "template.yaml"
     template.write_text(snippet("SAM", "yaml"))
@@ -53,8 +60,9 @@ def test_the_sam_snippet_lets_managers_in(world: Any, server: Server, tmp_path: 
     answers = ask(world, f"{server.endpoint_url}/_aws/execute-api/{api}/v1")
     assert answers["bob"] == (200, "Reports for bob")
     assert answers["alice"][0] == 403
-    assert json.loads(answers["alice"][1])["detail"] == "manager access required"
+    assert problem(answers["alice"]) == ("manager access required", "forbidden")
     assert answers["nobody"][0] == 401
+    assert problem(answers["nobody"]) == ("Unauthorized", "unauthorized")
 
 
 def test_the_cloudformation_snippet_lets_managers_in(world: Any, server: Server) -> None:
@@ -75,6 +83,7 @@ def test_the_cdk_snippets_make_what_the_page_says(language: str, tmp_path: Path)
     command = [python, "-"] if language == "Python" else ["node", str(CDK / "synth.cjs")]
     environment = {"PATH": os.environ["PATH"], "CDK_OUTDIR": str(tmp_path), "HOME": str(tmp_path)}
     environment["JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"] = "1"
+    environment["JSII_RUNTIME_PACKAGE_CACHE_ROOT"] = str(ROOT / ".local" / "cdk" / "jsii")  # unpacked once
     run = subprocess.run(command, input=program, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     template = json.loads((tmp_path / "Reports.template.json").read_text())

@@ -34,7 +34,7 @@ REFUSALS = {  # gateway response: status, code
     "AUTHORIZER_FAILURE": (503, "unavailable"),
     "INTEGRATION_FAILURE": (503, "unavailable"),
     "INTEGRATION_TIMEOUT": (503, "unavailable"),
-    "AUTHORIZER_CONFIGURATION_ERROR": (500, "internal"),
+    "AUTHORIZER_CONFIGURATION_ERROR": (503, "unavailable"),
     "API_CONFIGURATION_ERROR": (500, "internal"),
     "DEFAULT_5XX": (500, "internal"),
     "MISSING_AUTHENTICATION_TOKEN": (404, "not_found"),
