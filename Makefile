@@ -3,6 +3,8 @@ PORT = 8000
 T = tests
 BIN = .local/venv/bin
 PYTHON = $(BIN)/python
+# Two processes, which take the files in order: those that take long come first.
+SHARED = -n 2 --no-loadscope-reorder
 
 unexport PYTHONDONTWRITEBYTECODE
 export SAM_CLI_TELEMETRY = 0
@@ -37,7 +39,7 @@ invoke: setup ## Run one built function in Lambda's own emulator (F=LoginFunctio
 	@$(PYTHON) -m local.invoke "$(F)" "$(E)"
 
 test: test-setup ## Run every test with coverage, or some without (T=tests/unit)
-	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),--cov --cov-config=pyproject.toml) $(T)
+	@$(PYTHON) -m pytest $(if $(filter tests,$(T)),$(SHARED) --cov --cov-config=pyproject.toml examples) $(T)
 
 faults: test-setup ## Show the table of faults in docs/refresh.md, each by its test (EXAMPLES=2000 for more histories)
 	@$(PYTHON) -m pytest tests/faults tests/unit/test_flows.py tests/unit/test_endings.py

@@ -39,6 +39,7 @@ from rolegate import bootstrap, endings, observe, passwords
 from rolegate.model import Caller
 from rolegate.stores import items
 from rolegate.stores.users import Users
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped] # it ships no types
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_800_000_000
@@ -48,6 +49,36 @@ LAPTOP = Caller("2001:db8:40:1::7", "Mozilla/5.0 (X11; Linux x86_64)")
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+# What starts a local AWS. It brings processes of its own, and is looked at through time limits of less than a second.
+LOCAL_AWS = (
+    "tests/contract/",
+    "tests/e2e/",
+    "tests/faults/test_crowds.py",
+    "tests/faults/test_linearizability.py",
+    "tests/faults/test_lost_answers.py",
+    "tests/faults/test_store_trouble.py",
+)
+
+
+class InTwo(LoadFileScheduling):  # type: ignore[misc] # the same
+    """Shares the tests out by file. What starts a local AWS goes to one process: no two of those run at once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "local AWS" if nodeid.startswith(LOCAL_AWS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> InTwo:
+    """Share the tests out so when there are several processes (`-n 2`)."""
+    return InTwo(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests noted to be seen in every run, in whichever process."""
+    for report in terminalreporter.getreports("passed"):
+        for name, noted in report.user_properties:
+            terminalreporter.write_line(f"{name}: {noted}")
+
 
 # What each function finds in its environment, and nothing else (test_environment.py holds it to the template).
 ENVIRONMENT: Mapping[str, str] = {
