@@ -255,13 +255,16 @@ def test_nobody_was_signed_out_while_a_permission_was_missing(world: World, toke
     assert world.refresh(token).status == 200
 
 
-def test_no_function_may_make_a_call_that_can_leave_keys_unprocessed() -> None:
-    """Only batches do (BatchGetItem, BatchWriteItem); a single item is there, or is not, or the call failed."""
+def test_no_function_but_an_authorizer_may_make_a_call_that_can_leave_keys_unprocessed() -> None:
+    """Only batches do (BatchGetItem, BatchWriteItem); a single item is there, or is not, or the call failed.
+
+    An authorizer's one batch, which stands under a condition, asks again (test_standings.py).
+    """
     actions: list[str] = []
     for resource in template()["Resources"].values():
         if resource["Type"] == "AWS::IAM::Role":
             for policy in resource["Properties"]["Policies"]:
-                for statement in policy["PolicyDocument"]["Statement"]:
+                for statement in filter(None, policy["PolicyDocument"]["Statement"]):
                     given = statement["Action"]
                     actions += [given] if isinstance(given, str) else given
     assert any(action == "dynamodb:UpdateItem" for action in actions)
