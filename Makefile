@@ -62,6 +62,7 @@ template: setup ## Lint the templates
 	$(BIN)/cfn-lint template.yaml authorizer.yaml examples/reports-api/template.yaml
 	$(BIN)/sam validate --lint --region us-east-1
 	$(BIN)/sam validate --lint --region us-east-1 --template authorizer.yaml
+	$(BIN)/sam validate --lint --region us-east-1 --template examples/reports-api/template.yaml
 
 bench: setup ## Measure the authorizer beside the usual one, as ratios
 	@$(PYTHON) -m bench.authorizer

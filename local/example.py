@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 
+from local import demo_users
 from local.demo import Answer, Story
 from local.deploy import outputs_of, sam_deploy
 from local.home import ARCHITECTURE, ROOT, Home, read
@@ -59,7 +60,13 @@ def main() -> int:
     addresses = deploy(server)
     first = Story(read(home.stack)["api_url"])
     tokens = {}
-    for (username, password), role in zip(read(home.users).items(), ROLES, strict=False):
+    passwords = read(home.users)
+    if not passwords.keys() >= demo_users.ROLES.keys():
+        raise Failure(
+            "The demo users' passwords are not known here, so nobody can sign in. Start afresh: make down, make up"
+        )
+    for username, role in demo_users.ROLES.items():
+        password = passwords[username]
         login = first.ask("POST", "/login", {"username": username, "password": password})
         signed_in = first.tell(f"{username} signs in at Rolegate", login, 200, f'"role": "{role}"')
         tokens[role] = signed_in.body["access_token"]
