@@ -23,6 +23,7 @@ type Function = Callable[..., Any]
 AUTHORIZER_VARIABLE = re.compile(rb"\$context\.authorizer\.(\w+)")
 
 parameter_values: ContextVar[Mapping[str, str]] = ContextVar("parameter_values", default=MappingProxyType({}))
+raised_message: ContextVar[object] = ContextVar("raised_message", default=None)
 denied_context: ContextVar[Mapping[str, str]] = ContextVar("denied_context", default=MappingProxyType({}))
 
 
@@ -167,6 +168,32 @@ def name_payload_version(invoke: Function) -> Function:
     return invoked
 
 
+def note_what_was_raised(run: Function) -> Function:
+    """Note what a function raised, for `refuse_handshakes`; the local AWS keeps no more than that it did."""
+
+    async def ran(*arguments: Any, **options: Any) -> Any:
+        result = await run(*arguments, **options)
+        body = result.get("body") if isinstance(result, dict) and result.get("error") else None
+        raised_message.set(body.get("errorMessage") if isinstance(body, dict) else None)
+        return result
+
+    return ran
+
+
+def refuse_handshakes(authorize: Function) -> Function:
+    """Answer 401 to a WebSocket whose authorizer raised `Unauthorized`, as AWS does; the local one says 500.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-lambda-auth.html
+    """
+
+    async def authorized(*arguments: Any) -> Any:
+        raised_message.set(None)
+        refusal, context = await authorize(*arguments)
+        return ((401, "Unauthorized") if refusal and raised_message.get() == "Unauthorized" else refusal), context
+
+    return authorized
+
+
 def see_attributes_of_batches(conditions: Function) -> Function:
     """See the attributes that BatchGetItem asks for, table by table: the local AWS looks for them beside the tables.
 
@@ -248,6 +275,8 @@ def apply() -> None:
         wrap(module, "_apply_transforms", note_parameters)
     wrap(sam, "transform", transform_with_parameters)
     wrap(http, "_invoke_request_authorizer_lambda", name_payload_version)
+    wrap(http, "run_reentrant", note_what_was_raised)
+    wrap(http, "_authorize_ws_connect", refuse_handshakes)
     wrap(iam_actions, "dynamodb_service_context", see_attributes_of_batches)
     wrap(provisioners, "_cw_metric_alarm_record", take_formulas)
     tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]

@@ -10,7 +10,7 @@ from rolegate import testing
 
 
 def load() -> Any:
-    spec = importlib.util.spec_from_file_location("reports_app", Path(__file__).with_name("app.py"))
+    spec = importlib.util.spec_from_file_location("reports_app", Path(__file__).parent / "reports" / "app.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -10,20 +10,13 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from rolegate import errors, model, roles
+from rolegate import errors, model, parts, roles
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
-    from rolegate import http, sessions, tokens
+    from rolegate import http
     from rolegate.deadline import Deadline
     from rolegate.observe import Log
-    from rolegate.stores.documents import Documents
-    from rolegate.stores.rings import Rings, RingStore
-    from rolegate.stores.sessions import Sessions
-    from rolegate.stores.standings import Standings
-    from rolegate.stores.users import Users
-
-DAY, MINUTE = 86_400, 60
 
 
 def _settings() -> Settings:
@@ -52,6 +45,10 @@ def _deadline() -> "Deadline":
     return Deadline()
 
 
+def _stores(env: Settings) -> parts.Stores:
+    return parts.Stores(env, _deadline())
+
+
 def endpoint(handle: "Callable[[http.Request], http.Response]") -> "http.Handler":
     """Make a Lambda handler of a function from request to response."""
     from rolegate import http
@@ -66,8 +63,8 @@ def register() -> Callable[[str, str], model.User]:
     env = _settings()
     if env.choice("REGISTRATION", "closed", "open") == "closed":
         return _closed
-    cost, table, audit = env.whole("BCRYPT_COST", 4, 15), _Stores(env).users(), _log().event
-    role = _roles(env).lowest
+    cost, table, audit = env.whole("BCRYPT_COST", 4, 15), _stores(env).users(), _log().event
+    role = parts.roles(env).lowest
 
     def hash_password(password: str) -> str:
         return passwords.hash_password(passwords.accept(password), cost)
@@ -86,17 +83,17 @@ def login() -> Callable[[str, str, str | None, model.Caller], model.Tokens]:
     from rolegate import flows, passwords
 
     env = _settings()
-    cost, stores = env.whole("BCRYPT_COST", 4, 15), _Stores(env)
+    cost, stores = env.whole("BCRYPT_COST", 4, 15), _stores(env)
     world = flows.SignIn(
         users=stores.users(),
         sessions=stores.sessions(),
         matches=lambda password, stored: passwords.matches(password, stored, cost),
-        issuer=_issuer(env),
+        issuer=parts.issuer(env),
         signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
         refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
         audit=_log().event,
-        policy=_policy(env, grace=0, rotations_per_late_retry=0),
-        session_lifetime=env.whole("SESSION_DAYS", 1, 365) * DAY,
+        policy=parts.policy(env, grace=0, rotations_per_late_retry=0),
+        session_lifetime=env.whole("SESSION_DAYS", 1, 365) * parts.DAY,
     )
     return lambda name, password, audience, caller: flows.login(name, password, audience, caller, world, _now())
 
@@ -106,18 +103,18 @@ def refresh() -> Callable[[str, model.Caller], model.Tokens]:
     from rolegate import flows
 
     env = _settings()
-    stores = _Stores(env)
+    stores = _stores(env)
     grace, per_retry = env.whole("REFRESH_GRACE_SECONDS", 0, 60), env.whole("ROTATIONS_PER_LATE_RETRY", 0, 1000)
     if per_retry == 1:  # a thief could take turns with the owner for ever
         raise errors.Misconfigured("ROTATIONS_PER_LATE_RETRY is '1'. It must be 0, or a whole number from 2 to 1000.")
     world = flows.Refresh(
         users=stores.users(),
         sessions=stores.sessions(),
-        issuer=_issuer(env),
+        issuer=parts.issuer(env),
         signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
         refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
         audit=_log().event,
-        policy=_policy(env, grace, per_retry),
+        policy=parts.policy(env, grace, per_retry),
     )
     return lambda token, caller: flows.refresh(token, caller, world, _now())
 
@@ -127,7 +124,7 @@ def logout() -> Callable[[str], None]:
     from rolegate import flows, sessions
 
     env = _settings()
-    stores = _Stores(env)
+    stores = _stores(env)
     world = flows.Logout(
         issuer_url=env.text("ISSUER"),
         sessions=stores.sessions(),
@@ -142,7 +139,7 @@ def account() -> Callable[[str, str], model.User]:
     """Build `GET /me`: (username, user id) -> the user."""
     from rolegate import flows
 
-    table = _Stores(_settings()).users()
+    table = _stores(_settings()).users()
     return lambda username, user_id: flows.account(username, user_id, table)
 
 
@@ -151,7 +148,7 @@ def authorizer() -> Callable[[Mapping[str, Any], object], dict[str, Any]]:
     from rolegate import gate, jwks, policy
 
     env = _settings()
-    issuer, hierarchy = env.text("ISSUER"), _roles(env)
+    issuer, hierarchy = env.text("ISSUER"), parts.roles(env)
     mode = env.choice("REVOCATION_CHECK", "off", "cached", "strict")
     world = gate.Gate(
         verifier=gate.Verifier(
@@ -197,7 +194,7 @@ def _verifier(issuer: str, audience: str) -> Callable[[Mapping[str, Any]], model
     """Make it once: all guards of a function share the key set, and the tokens that it verified."""
     from rolegate import gate, jwks, policy
 
-    world = gate.Verifier(jwks.KeySets(jwks.fetcher(issuer), 5 * MINUTE), issuer, audience, 0)
+    world = gate.Verifier(jwks.KeySets(jwks.fetcher(issuer), 5 * parts.MINUTE), issuer, audience, 0)
 
     def claims(event: Mapping[str, Any]) -> model.Claims:
         found = gate.verified(policy.authorization(event), world, _now())
@@ -212,7 +209,7 @@ def _role_now(env: Settings, mode: str) -> "Callable[[model.Claims, int], str | 
     from rolegate import revocation
 
     seconds = 0 if mode == "strict" else env.whole("REVOCATION_CHECK_SECONDS", 1, 300)
-    return revocation.Check(_Stores(env).standings().read, seconds)
+    return revocation.Check(_stores(env).standings().read, seconds)
 
 
 def keys() -> Callable[[str], str]:
@@ -220,7 +217,7 @@ def keys() -> Callable[[str], str]:
     from rolegate import discovery
 
     env = _settings()
-    issuer, published = env.text("ISSUER"), discovery.Published(_Stores(env).documents().read)
+    issuer, published = env.text("ISSUER"), discovery.Published(_stores(env).documents().read)
     return lambda name: discovery.document(name, issuer, published.at(_now()))
 
 
@@ -229,8 +226,8 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
     from rolegate import custom_resource, keyring, rotation
 
     env = _settings()
-    stores = _Stores(env)
-    period = env.whole("KEY_ROTATION_DAYS", 1, 365) * DAY
+    stores = _stores(env)
+    period = env.whole("KEY_ROTATION_DAYS", 1, 365) * parts.DAY
     algorithm = env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA")
     hierarchy, minimums = env.text("ROLES"), env.several("MIN_ROLES")
     log = _log()
@@ -240,8 +237,8 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
             "refresh": stores.ring_store("REFRESH_KEYS_SECRET"),
         },
         rules={
-            "signing": keyring.Rule(algorithm, period, _access_lifetime(env), keyring.generate),
-            "refresh": keyring.Rule(keyring.HMAC, period, _refresh_lifetime(env), keyring.generate),
+            "signing": keyring.Rule(algorithm, period, parts.access_lifetime(env), keyring.generate),
+            "refresh": keyring.Rule(keyring.HMAC, period, parts.refresh_lifetime(env), keyring.generate),
         },
         documents=stores.documents(),
         audit=log.event,
@@ -263,73 +260,3 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
             raise
 
     return lambda event: custom_resource.run(event, lambda: work(event))
-
-
-class _Stores:
-    """The stores of one function. A client takes a good part of a cold start, so each is made once, if at all."""
-
-    def __init__(self, env: Settings) -> None:
-        from rolegate.stores import aws
-
-        self._env = env
-        self._client = cache(lambda service: aws.client(service, _deadline()))
-
-    def users(self) -> "Users":
-        from rolegate.stores.users import Users
-
-        return Users(self._client("dynamodb"), self._env.text("USERS_TABLE"))
-
-    def sessions(self) -> "Sessions":
-        from rolegate.stores.sessions import Sessions
-
-        return Sessions(self._client("dynamodb"), self._env.text("SESSIONS_TABLE"))
-
-    def standings(self) -> "Standings":
-        from rolegate.stores.standings import Standings
-
-        return Standings(self._client("dynamodb"), self._env.text("USERS_TABLE"), self._env.text("SESSIONS_TABLE"))
-
-    def rings(self, secret: str) -> "Rings":
-        from rolegate import keyring
-        from rolegate.stores.rings import Rings
-
-        return Rings(self.ring_store(secret), self._env.whole("KEY_RING_SECONDS", 30, keyring.FRESH_AT_MOST))
-
-    def ring_store(self, secret: str) -> "RingStore":
-        from rolegate.stores.rings import RingStore
-
-        return RingStore(self._client("secretsmanager"), self._env.text(secret))
-
-    def documents(self) -> "Documents":
-        from rolegate.stores.documents import Documents
-
-        return Documents(self._client("ssm"), self._env.text("JWKS_PARAMETER"))
-
-
-def _policy(env: Settings, grace: int, rotations_per_late_retry: int) -> "sessions.Policy":
-    from rolegate import sessions
-
-    return sessions.Policy(_refresh_lifetime(env), grace, rotations_per_late_retry, env.several("AUDIENCES"))
-
-
-def _issuer(env: Settings) -> "tokens.Issuer":
-    from rolegate import tokens
-
-    return tokens.Issuer(
-        url=env.text("ISSUER"),
-        subject=env.choice("SUBJECT", "username", "user_id"),
-        lifetime=_access_lifetime(env),
-        roles=_roles(env),
-    )
-
-
-def _roles(env: Settings) -> roles.Roles:
-    return roles.parse(env.text("ROLES"))
-
-
-def _access_lifetime(env: Settings) -> int:
-    return env.whole("ACCESS_TOKEN_MINUTES", 5, 15) * MINUTE
-
-
-def _refresh_lifetime(env: Settings) -> int:
-    return env.whole("REFRESH_TOKEN_DAYS", 1, 90) * DAY

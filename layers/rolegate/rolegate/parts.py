@@ -1,0 +1,103 @@
+"""The parts that several builders of the composition root need: the stores, and the rules that settings say.
+
+Each part imports what it needs itself, for imports are most of a cold start.
+"""
+
+# ruff: noqa: PLC0415 - see above
+from functools import cache
+from typing import TYPE_CHECKING
+
+from rolegate.roles import Roles, parse
+from rolegate.settings import Settings
+
+if TYPE_CHECKING:
+    from rolegate import sessions, tokens
+    from rolegate.deadline import Deadline
+    from rolegate.stores.documents import Documents
+    from rolegate.stores.rings import Rings, RingStore
+    from rolegate.stores.sessions import Sessions
+    from rolegate.stores.standings import Standings
+    from rolegate.stores.users import Users
+
+DAY, MINUTE = 86_400, 60
+
+
+class Stores:
+    """The stores of one function. A client takes a good part of a cold start, so each is made once, if at all."""
+
+    def __init__(self, env: Settings, deadline: "Deadline") -> None:
+        from rolegate.stores import aws
+
+        self._env = env
+        self._client = cache(lambda service: aws.client(service, deadline))
+
+    def users(self) -> "Users":
+        """Make the store of users."""
+        from rolegate.stores.users import Users
+
+        return Users(self._client("dynamodb"), self._env.text("USERS_TABLE"))
+
+    def sessions(self) -> "Sessions":
+        """Make the store of sessions."""
+        from rolegate.stores.sessions import Sessions
+
+        return Sessions(self._client("dynamodb"), self._env.text("SESSIONS_TABLE"))
+
+    def standings(self) -> "Standings":
+        """Make the store of what an authorizer asks about a user and a session."""
+        from rolegate.stores.standings import Standings
+
+        return Standings(self._client("dynamodb"), self._env.text("USERS_TABLE"), self._env.text("SESSIONS_TABLE"))
+
+    def rings(self, secret: str) -> "Rings":
+        """Make what reads the key ring in a secret, named by its setting, and remembers it a while."""
+        from rolegate import keyring
+        from rolegate.stores.rings import Rings
+
+        return Rings(self.ring_store(secret), self._env.whole("KEY_RING_SECONDS", 30, keyring.FRESH_AT_MOST))
+
+    def ring_store(self, secret: str) -> "RingStore":
+        """Make the store of the key ring in a secret, named by its setting."""
+        from rolegate.stores.rings import RingStore
+
+        return RingStore(self._client("secretsmanager"), self._env.text(secret))
+
+    def documents(self) -> "Documents":
+        """Make the store of the public key documents."""
+        from rolegate.stores.documents import Documents
+
+        return Documents(self._client("ssm"), self._env.text("JWKS_PARAMETER"))
+
+
+def policy(env: Settings, grace: int, rotations_per_late_retry: int) -> "sessions.Policy":
+    """Say how sessions of this deployment live; the grace is in seconds."""
+    from rolegate import sessions
+
+    return sessions.Policy(refresh_lifetime(env), grace, rotations_per_late_retry, env.several("AUDIENCES"))
+
+
+def issuer(env: Settings) -> "tokens.Issuer":
+    """Say what stands in this deployment's access tokens."""
+    from rolegate import tokens
+
+    return tokens.Issuer(
+        url=env.text("ISSUER"),
+        subject=env.choice("SUBJECT", "username", "user_id"),
+        lifetime=access_lifetime(env),
+        roles=roles(env),
+    )
+
+
+def roles(env: Settings) -> Roles:
+    """Read the hierarchy of roles."""
+    return parse(env.text("ROLES"))
+
+
+def access_lifetime(env: Settings) -> int:
+    """Read how many seconds an access token lives."""
+    return env.whole("ACCESS_TOKEN_MINUTES", 5, 15) * MINUTE
+
+
+def refresh_lifetime(env: Settings) -> int:
+    """Read how many seconds a refresh token lives."""
+    return env.whole("REFRESH_TOKEN_DAYS", 1, 90) * DAY
