@@ -32,7 +32,10 @@ def add(stack: Stack, name: str, role: str, password: str) -> User:
 
 
 def set_role(stack: Stack, name: str, role: str) -> User:
-    """Change a user's role; access tokens follow at their next refresh. Raises `CommandError` for nobody's name."""
+    """Change a user's role; raises `CommandError` for nobody's name.
+
+    Access tokens follow at their next refresh, to a lower role sooner where the authorizer checks that.
+    """
     stack.roles.level(role)
     changed = _table(stack).set_role(username(name), role, int(time.time()))
     if changed is None:

@@ -44,12 +44,18 @@ class Verdict(NamedTuple):
 
 
 class Gateway:
-    """One stage of an API whose routes name one authorizer, which it remembers for `ttl` seconds by the token."""
+    """One stage of an API whose routes name one authorizer, which it remembers for `ttl` seconds by the token.
 
-    def __init__(self, form: str, authorizer: Handler, now: Callable[[], int], ttl: int, stage: str = "v1") -> None:
+    HTTP APIs tell the authorizer so; another `source` is what they tell in its place.
+    """
+
+    def __init__(
+        self, form: str, authorizer: Handler, now: Callable[[], int], ttl: int, stage: str = "v1", source: Any = None
+    ) -> None:
         self.form = FORMS[form]
         self.asked = 0
         self._authorizer, self._now, self._ttl, self._stage = authorizer, now, ttl, stage
+        self._source = source
         self._remembered: dict[str, tuple[int, Any]] = {}
 
     def ask(self, route: str, token: str | None) -> Verdict:
@@ -83,6 +89,8 @@ class Gateway:
             if place in event:
                 kept = {name: old for name, old in event[place].items() if name.lower() != "authorization"}
                 event[place] = {**kept, self.form.token_in: held}
+        if "identitySource" in event:
+            event["identitySource"] = self._source or ([value] if self.form.sample == "http_2" else value)
         return event
 
     def _arn(self, route: str) -> str:

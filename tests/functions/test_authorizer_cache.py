@@ -122,6 +122,14 @@ def test_the_gateway_asks_once_for_all_routes_of_a_role(scene: Scene, form: str)
     assert api.gateways["admin"].asked == 1
 
 
+@pytest.mark.parametrize("form", [form for form in FORMS if form.startswith("HTTP")])
+def test_nobody_is_let_in_by_an_answer_that_is_not_remembered_by_the_token(scene: Scene, form: str) -> None:
+    answers = "simple" if FORMS[form].simple else "iam"
+    source = ["tenant-7"] if FORMS[form].sample == "http_2" else "tenant-7"
+    gateway = Gateway(form, scene.authorizers[answers]["user"], scene.world.clock, 60, source=source)
+    assert gateway.ask("GET/reports", scene.tokens["admin"]).status == 403
+
+
 def test_two_apis_of_one_account_share_no_answer(scene: Scene) -> None:
     """A policy of one stage says nothing of another, even if a gateway mixed them up."""
     first = Gateway("REST REQUEST", scene.authorizers["iam"]["user"], scene.world.clock, 60, "v1")

@@ -99,7 +99,7 @@ def test_a_good_token_is_judged_by_its_role(scene: Scene, form: str, minimum: st
             "username": "alice",
             "user_id": scene.body["uid"],
             "role": role,
-            "scope": DEFAULT.scope(role) if role in levels else "owner",
+            "scope": DEFAULT.scope(role) if role in levels else "",
             "session_id": scene.body["sid"],
             "detail": "" if allowed else f"{minimum} access required",
         },

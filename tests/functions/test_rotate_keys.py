@@ -146,6 +146,13 @@ def test_a_failure_is_told_with_a_reason_that_is_safe(
     [
         ({"ROLES": "user=1,user=2"}, "The roles 'user=1,user=2' name 'user' twice."),
         ({"ROLES": "viewer=10,editor=20,owner=30"}, "There is no role 'user'. The roles are viewer, editor, owner."),
+        (
+            {"ROLES": "admin=1,manager=2,user=3"},
+            (
+                "In the roles 'admin=1,manager=2,user=3' the authorizers for users, managers and admins would ask for "
+                "user, manager, admin, which is not from low to high. The higher the level, the more a role may."
+            ),
+        ),
         ({"MIN_ROLES": "user,manager,root"}, "There is no role 'root'. The roles are user, manager, admin."),
     ],
 )

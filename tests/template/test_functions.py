@@ -205,6 +205,7 @@ def test_an_authorizer_that_asks_the_tables_may_do_one_thing_more(transform: Tra
         assert read["Condition"] == {
             "ForAllValues:StringEquals": {"dynamodb:Attributes": SEEN_BY_AUTHORIZERS},
             "StringEqualsIfExists": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"},
+            "Null": {"dynamodb:Attributes": "false"},
         }
 
 

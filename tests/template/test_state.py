@@ -99,6 +99,10 @@ def test_roles_are_looked_at_before_any_authorizer_gets_them(transform: Any, slo
     assert variables["MIN_ROLE"] == "owner"
 
 
+def test_nobody_registers_before_the_roles_were_looked_at(everything: Stack) -> None:
+    assert everything.resources["RegisterFunction"]["DependsOn"] in ("KeyRings", ["KeyRings"])
+
+
 def test_nothing_issues_tokens_before_the_rings_know_how_long_these_live(stack: Stack) -> None:
     """Else a key that signed a longer-lived token might leave too soon."""
     for name in ("LoginFunction", "RefreshFunction"):

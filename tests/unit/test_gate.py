@@ -80,6 +80,30 @@ def test_the_api_behind_is_told_who_it_is(world: Gate, token: str, alice: User, 
     }
 
 
+def test_of_a_scope_of_another_hierarchy_only_what_is_at_or_below_the_role_here_is_told(
+    world: Gate, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
+) -> None:
+    theirs = mint._replace(roles=roles.parse("user=1,admin=2,guest=3,manager=4"))  # where managers are above admins
+    token = theirs.access_token(alice, session, keys["EdDSA"], NOW)
+    decision = gate.authorize(token, world, NOW)
+    assert decision is not None
+    assert (decision.allowed, decision.context["scope"]) == (True, "user manager")
+
+
+def test_who_is_refused_anyway_costs_no_read(world: Gate, token: str) -> None:
+    asked: list[object] = []
+
+    def role_now(*question: object) -> str:
+        asked.append(question)
+        return "admin"
+
+    checked = world._replace(role_now=role_now)
+    assert not allowed(token, checked._replace(minimum="admin"))
+    assert asked == []
+    assert allowed(token, checked)
+    assert len(asked) == 1
+
+
 def test_a_role_of_another_hierarchy_is_denied_however_high(
     world: Gate, mint: tokens.Issuer, alice: User, session: Session, keys: Mapping[str, keyring.Key]
 ) -> None:

@@ -47,6 +47,30 @@ def test_scheme_and_header_are_known_in_any_case(scheme: str, name: str) -> None
     assert policy.bearer(request({name: value}, {name.swapcase(): [value]})) == TOKEN
 
 
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        ("http_2", [f"Bearer {TOKEN}"]),
+        ("http_2", ["tenant-7", f"bearer {TOKEN}"]),
+        ("http_2", []),
+        ("http_2", None),
+        ("http_1", f"Bearer {TOKEN}"),
+        ("http_1", f"Bearer {TOKEN},tenant-7"),
+        ("http_1", ""),
+    ],
+)
+def test_an_http_apis_identity_source_has_the_token_or_is_none(kind: str, source: object) -> None:
+    assert policy.bearer({**sample(kind), "identitySource": source}) == TOKEN
+
+
+@pytest.mark.parametrize("kind", ["http_1", "http_2"])
+@pytest.mark.parametrize("source", ["tenant-7", f"Bearer {TOKEN}x", f"x{TOKEN}", f"tenant-{TOKEN}", "Bearer a.b.c"])
+def test_an_answer_that_would_be_remembered_by_anything_but_the_token_is_refused(kind: str, source: str) -> None:
+    for told in (source, [source], [source, "tenant-7"], {"token": source}, [7], 7):
+        with pytest.raises(Unauthorized):
+            policy.bearer({**sample(kind), "identitySource": told})
+
+
 NO_TOKEN = {
     "nothing": "",
     "no scheme": TOKEN,

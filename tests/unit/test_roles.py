@@ -81,3 +81,12 @@ def test_a_role_reaches_exactly_what_its_scope_names(hierarchy: Roles, data: st.
     role, minimum = (data.draw(st.sampled_from(sorted(hierarchy.levels))) for _ in range(2))
     assert hierarchy.reaches(role, minimum) == (minimum in hierarchy.scope(role).split(" "))
     assert hierarchy.reaches(role, role)
+
+
+def test_equal_minimums_are_in_order_and_falling_ones_are_upside_down() -> None:
+    roles.check("viewer=1,owner=2", ["viewer", "owner", "owner"])
+    roles.check("viewer=1,owner=2", ["viewer", "viewer", "viewer"])
+    with pytest.raises(Misconfigured, match=r"would ask for owner, viewer, owner, which is not from low to high"):
+        roles.check("viewer=1,owner=2", ["owner", "viewer", "owner"])
+    with pytest.raises(Misconfigured, match="no role 'admin'"):
+        roles.check("viewer=1,owner=2", ["viewer", "owner", "admin"])

@@ -248,8 +248,7 @@ def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
 
     def work(event: Mapping[str, Any]) -> rotation.Report:
         if "ResponseURL" in event:  # roles that make no sense stop a deployment here, before a function gets them
-            for minimum in minimums:
-                roles.parse(hierarchy).level(minimum)
+            roles.check(hierarchy, minimums)
         try:
             return rotation.carry_out(event, world, _now())
         except errors.InvalidRequest:

@@ -39,7 +39,8 @@ def authorize(token: str, world: Gate, now: int) -> policy.Decision | None:
     claims = verified(token, world.verifier, now)
     if claims is None:
         return None
-    if world.role_now is not None:
+    # The tables lower a role and never raise it: who is refused anyway costs no read.
+    if world.role_now is not None and world.roles.reaches(claims["role"], world.minimum):
         role = world.role_now(claims, now)
         if role is None:
             return None

@@ -37,13 +37,18 @@ class Decision(NamedTuple):
 
 
 def decide(claims: Claims, minimum: str, roles: Roles) -> Decision:
-    """Return whether the role of a valid access token reaches `minimum`, and who it is."""
-    allowed = roles.reaches(claims["role"], minimum)
+    """Return whether the role of a valid access token reaches `minimum`, and who it is.
+
+    Of its scope only those roles count that this hierarchy too has at or below its role: the issuer's may be another.
+    """
+    role = claims["role"]
+    allowed = roles.reaches(role, minimum)
+    known = roles.scope(role).split(" ") if role in roles.levels else []
     context = {
         "username": claims["username"],
         "user_id": claims["uid"],
-        "role": claims["role"],
-        "scope": claims["scope"],
+        "role": role,
+        "scope": " ".join(name for name in claims["scope"].split(" ") if name in known),
         "session_id": claims["sid"],
         "detail": "" if allowed else f"{minimum} access required",
     }
@@ -86,16 +91,22 @@ def bearer(event: Event, *, query: bool = False) -> str:
     """Return the access token of an authorizer's event of any kind (RFC 6750, section 2.1).
 
     Browsers let no page set a header of a WebSocket, so `$connect` may bring the token as a subprotocol as well,
-    `bearer, <token>`, or, if `query` allows it, as the parameter `access_token` (RFC 6750, section 2.3). Raises
-    `Unauthorized` unless there is exactly one token.
+    `bearer, <token>`, or, if `query` allows it, as the parameter `access_token` (RFC 6750, section 2.3). HTTP APIs say
+    by what they will remember the answer, `identitySource`: where the token is no part of that, whoever sends the rest
+    would get it. Raises `Unauthorized` unless there is exactly one token, and it is that part.
     """
     match form(event):
         case Form.REST_TOKEN:
             return _of(_BEARER, event.get("authorizationToken"))
         case Form.WEBSOCKET:
             return _one(_offers(event, query=query))
-        case _:
+        case Form.REST_REQUEST:
             return authorization(event)
+        case Form.HTTP_1 | Form.HTTP_2:
+            token = authorization(event)
+            if not _is_remembered_by(token, event.get("identitySource")):
+                raise Unauthorized
+            return token
 
 
 def authorization(event: Event) -> str:
@@ -132,6 +143,16 @@ def answer(event: Event, decision: Decision | None, http_api: str) -> dict[str, 
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
         "context": dict(decision.context),
     }
+
+
+def _is_remembered_by(token: str, source: object) -> bool:
+    """Tell whether a token is among the values of an HTTP API's identity source; what names none remembers nothing.
+
+    Payload 2.0 lists the values, 1.0 puts commas between them.
+    """
+    values = source.split(",") if isinstance(source, str) else source or []
+    found = [_BEARER.fullmatch(value) for value in values if isinstance(value, str)] if isinstance(values, list) else []
+    return not source or any(match is not None and match[1] == token for match in found)
 
 
 def _offers(event: Event, *, query: bool) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from rolegate.model import Claims
 
 REMEMBERED = 1000  # sessions an execution environment
+SKEW = 2  # seconds that the clock of the host which issued a token may be behind ours
 
 
 class Holder(NamedTuple):
@@ -53,7 +54,7 @@ class Check:
         session = claims["uid"], claims["sid"]
         asked_at, role = self._known.get(session, (0, None))
         # Below 0 the clock was set back, and nobody knows how old the answer is.
-        if claims["iat"] < asked_at and 0 <= now - asked_at < self._seconds:
+        if claims["iat"] + SKEW < asked_at and 0 <= now - asked_at < self._seconds:
             return role
         role = role_now(claims, *self._read(claims["username"], *session), now)
         self._known.pop(session, None)

@@ -1,7 +1,7 @@
 """The hierarchy of roles: a higher level includes every lower one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rolegate.errors import Misconfigured
@@ -71,6 +71,21 @@ def parse(text: str) -> Roles:
     if len(levels) > MOST:
         raise Misconfigured(f"There are {len(levels)} roles. At most {MOST} fit into a token.")
     return Roles(levels)
+
+
+def check(text: str, minimums: Sequence[str]) -> None:
+    """Raise `Misconfigured` for a hierarchy that makes no sense, or in which the `minimums` are not in order.
+
+    These are what the authorizers for users, managers and admins ask for. Were each lower than the one before, the
+    hierarchy would be upside down, and whoever registers an admin.
+    """
+    hierarchy = parse(text)
+    levels = [hierarchy.level(minimum) for minimum in minimums]
+    if levels != sorted(levels):
+        raise Misconfigured(
+            f"In the roles '{text}' the authorizers for users, managers and admins would ask for "
+            f"{', '.join(minimums)}, which is not from low to high. The higher the level, the more a role may."
+        )
 
 
 DEFAULT = parse("user=1,manager=2,admin=3")
