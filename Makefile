@@ -44,6 +44,10 @@ test: test-setup ## Run every test with coverage, or some without (T=tests/unit)
 faults: test-setup ## Show the table of faults in docs/refresh.md, each by its test (EXAMPLES=2000 for more histories)
 	@$(PYTHON) -m pytest tests/faults tests/unit/test_flows.py tests/unit/test_endings.py
 
+guesses: export NAMES := 5000
+guesses: test-setup ## Guess passwords in crowds, 5,000 names from one network among them, and count what reaches bcrypt
+	@$(PYTHON) -m pytest tests/faults/test_guessing.py
+
 check: format lint types imports template test ## Everything that CI runs: five checks, then every test
 
 format: setup ## Check the format of the code (ruff format mends it)
@@ -64,8 +68,15 @@ template: setup ## Lint the templates
 	$(BIN)/sam validate --lint --region us-east-1 --template authorizer.yaml
 	$(BIN)/sam validate --lint --region us-east-1 --template examples/reports-api/template.yaml
 
-bench: setup ## Measure the authorizer beside the usual one, as ratios
+bench: setup ## Measure the authorizer beside the usual one, and login beside a bare bcrypt check, as ratios
 	@$(PYTHON) -m bench.authorizer
+	@$(PYTHON) -m bench.login
+
+calibrate: setup ## Time a password check at each BcryptCost here, and say what it would be on Lambda
+	@$(PYTHON) -m local.calibrate
+
+common-passwords: setup ## Make the list of common passwords anew (LISTS="most-used.txt others.txt", one a line)
+	@$(PYTHON) -m local.common_passwords $(LISTS)
 
 build: setup ## Build the template for both architectures
 	@$(PYTHON) -m local.build
@@ -80,5 +91,5 @@ setup:
 test-setup: setup
 	@local/setup tests
 
-.PHONY: help run up down demo example rotate-keys invoke test faults check format lint types imports template bench build deploy setup test-setup
+.PHONY: help run up down demo example rotate-keys invoke test faults guesses check format lint types imports template bench calibrate common-passwords build deploy setup test-setup
 .DEFAULT_GOAL = help

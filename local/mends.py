@@ -20,6 +20,7 @@ from samtranslator.translator import transform as sam
 
 type Function = Callable[..., Any]
 
+KEYWORDS = {"SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"}
 AUTHORIZER_VARIABLE = re.compile(rb"\$context\.authorizer\.(\w+)")
 
 parameter_values: ContextVar[Mapping[str, str]] = ContextVar("parameter_values", default=MappingProxyType({}))
@@ -194,25 +195,38 @@ def refuse_handshakes(authorize: Function) -> Function:
     return authorized
 
 
-def see_attributes_of_batches(conditions: Function) -> Function:
-    """See the attributes that BatchGetItem asks for, table by table: the local AWS looks for them beside the tables.
+def see_attributes(conditions: Function) -> Function:
+    """See the attributes that BatchGetItem and UpdateItem name, for a role's conditions.
 
+    The local AWS looks for a batch's beside its tables, and at no expression but a projection.
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html
     """
 
     def seen(body: bytes) -> dict[str, Any]:
         content = json.loads(body or b"{}")
-        tables = content.get("RequestItems", {}).values() if isinstance(content, dict) else ()
-        if not all(isinstance(table, dict) and "Keys" in table for table in tables) or not tables:
-            found: dict[str, Any] = conditions(body)
+        found: dict[str, Any] = conditions(body)
+        if not isinstance(content, dict):
+            return found
+        if "UpdateExpression" in content:
+            return {**found, "dynamodb:Attributes": sorted(attributes_of(content))}
+        tables = content.get("RequestItems", {}).values()
+        if not tables or not all(isinstance(table, dict) and "Keys" in table for table in tables):
             return found
         each = [conditions(json.dumps(table).encode()) for table in tables]
-        named = [name for found in each for name in found.get("dynamodb:Attributes", ())]
-        specific = all(found["dynamodb:Select"] == "SPECIFIC_ATTRIBUTES" for found in each)
+        named = [name for one in each for name in one.get("dynamodb:Attributes", ())]
+        specific = all(one["dynamodb:Select"] == "SPECIFIC_ATTRIBUTES" for one in each)
         select = "SPECIFIC_ATTRIBUTES" if specific else "ALL_ATTRIBUTES"
         return {"dynamodb:Attributes": named, "dynamodb:Select": select} if named else {"dynamodb:Select": select}
 
     return seen
+
+
+def attributes_of(update: Mapping[str, Any]) -> set[str]:
+    """Return the attributes that an UpdateItem names: in its key, and in both its expressions."""
+    written = f"{update['UpdateExpression']} {update.get('ConditionExpression', '')}"
+    words = set(re.findall(r"(?<![:#\w])#?[A-Za-z_]\w*(?!\w|\s*\()", written)) - KEYWORDS
+    names: Mapping[str, str] = update.get("ExpressionAttributeNames", {})
+    return {*update["Key"], *(names.get(word, word) for word in words)}
 
 
 def take_formulas(record: Function) -> Function:
@@ -277,7 +291,7 @@ def apply() -> None:
     wrap(http, "_invoke_request_authorizer_lambda", name_payload_version)
     wrap(http, "run_reentrant", note_what_was_raised)
     wrap(http, "_authorize_ws_connect", refuse_handshakes)
-    wrap(iam_actions, "dynamodb_service_context", see_attributes_of_batches)
+    wrap(iam_actions, "dynamodb_service_context", see_attributes)
     wrap(provisioners, "_cw_metric_alarm_record", take_formulas)
     tables = provisioners._RESOURCE_HANDLERS["AWS::DynamoDB::Table"]
     tables["create"] = keep_table_settings(tables["create"])

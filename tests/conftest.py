@@ -55,6 +55,7 @@ LOCAL_AWS = (
     "tests/contract/",
     "tests/e2e/",
     "tests/faults/test_crowds.py",
+    "tests/faults/test_guessing.py",
     "tests/faults/test_linearizability.py",
     "tests/faults/test_lost_answers.py",
     "tests/faults/test_store_trouble.py",
@@ -82,14 +83,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 # What each function finds in its environment, and nothing else (test_environment.py holds it to the template).
 ENVIRONMENT: Mapping[str, str] = {
-    "register": "USERS_TABLE REGISTRATION ROLES BCRYPT_COST ALLOWED_ORIGIN",
-    "login": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT ROLES "
-    "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN KEY_RING_SECONDS",
+    "register": "USERS_TABLE ATTEMPTS_TABLE REGISTRATION ROLES BCRYPT_COST PASSWORD_MIN_LENGTH PASSWORD_MAX_LENGTH "
+    "NETWORK_LIMIT ALLOWED_ORIGIN EDGE_SECRET_SHA256 EDGE_ADDRESS_HEADER",
+    "login": "USERS_TABLE SESSIONS_TABLE ATTEMPTS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES "
+    "SUBJECT ROLES ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN KEY_RING_SECONDS "
+    "USER_NETWORK_LIMIT USER_LIMIT NETWORK_LIMIT EDGE_SECRET_SHA256 EDGE_ADDRESS_HEADER",
     "refresh": "USERS_TABLE SESSIONS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER AUDIENCES SUBJECT ROLES "
     "ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS REFRESH_GRACE_SECONDS ROTATIONS_PER_LATE_RETRY ALLOWED_ORIGIN "
-    "KEY_RING_SECONDS",
+    "KEY_RING_SECONDS EDGE_SECRET_SHA256 EDGE_ADDRESS_HEADER",
     "logout": "SESSIONS_TABLE REFRESH_KEYS_SECRET ISSUER REFRESH_GRACE_SECONDS ALLOWED_ORIGIN KEY_RING_SECONDS",
     "account": "USERS_TABLE ALLOWED_ORIGIN",
+    "change_password": "USERS_TABLE SESSIONS_TABLE ATTEMPTS_TABLE SIGNING_KEYS_SECRET REFRESH_KEYS_SECRET ISSUER "
+    "AUDIENCES SUBJECT ROLES ACCESS_TOKEN_MINUTES REFRESH_TOKEN_DAYS SESSION_DAYS BCRYPT_COST ALLOWED_ORIGIN "
+    "KEY_RING_SECONDS USER_NETWORK_LIMIT USER_LIMIT NETWORK_LIMIT EDGE_SECRET_SHA256 EDGE_ADDRESS_HEADER "
+    "PASSWORD_MIN_LENGTH PASSWORD_MAX_LENGTH",
     "authorizer": "ISSUER AUDIENCE ROLES MIN_ROLE EXPIRY_LEEWAY_SECONDS KEY_SET_SECONDS HTTP_API_RESPONSES "
     "WEBSOCKET_QUERY_TOKEN REVOCATION_CHECK REVOCATION_CHECK_SECONDS USERS_TABLE SESSIONS_TABLE",
     "keys": "ISSUER JWKS_PARAMETER ALLOWED_ORIGIN",
@@ -100,9 +107,12 @@ ENVIRONMENT: Mapping[str, str] = {
 SETTINGS: Mapping[str, str] = {
     "ACCESS_TOKEN_MINUTES": "15",
     "ALLOWED_ORIGIN": "*",
+    "ATTEMPTS_TABLE": "attempts",
     "AUDIENCE": "rolegate",
     "AUDIENCES": "rolegate,reports",
     "BCRYPT_COST": "4",
+    "EDGE_ADDRESS_HEADER": "CloudFront-Viewer-Address",
+    "EDGE_SECRET_SHA256": "",
     "EXPIRY_LEEWAY_SECONDS": "0",
     "HTTP_API_RESPONSES": "simple",
     "ISSUER": "http://127.0.0.1:8000",
@@ -113,6 +123,9 @@ SETTINGS: Mapping[str, str] = {
     "METRICS_NAMESPACE": "Rolegate",
     "MIN_ROLE": "manager",
     "MIN_ROLES": "user,manager,admin",
+    "NETWORK_LIMIT": "1000/10",  # so that tests which are not about it do not meet it
+    "PASSWORD_MAX_LENGTH": "256",
+    "PASSWORD_MIN_LENGTH": "8",
     "REFRESH_GRACE_SECONDS": "30",
     "REFRESH_TOKEN_DAYS": "7",
     "REGISTRATION": "open",
@@ -125,6 +138,8 @@ SETTINGS: Mapping[str, str] = {
     "SIGNING_ALGORITHM": "RS256",
     "SUBJECT": "username",
     "USERS_TABLE": "users",
+    "USER_LIMIT": "100/900",
+    "USER_NETWORK_LIMIT": "10/900",
     "WEBSOCKET_QUERY_TOKEN": "false",
 }
 CREDENTIALS: Mapping[str, str] = {
@@ -135,7 +150,11 @@ CREDENTIALS: Mapping[str, str] = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-TABLES: Mapping[str, tuple[str, ...]] = {"users": ("username",), "sessions": ("user_id", "session_id")}
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "users": ("username",),
+    "sessions": ("user_id", "session_id"),
+    "attempts": ("limiter",),
+}
 
 
 class _Template(yaml.SafeLoader):
@@ -420,9 +439,11 @@ class World:
         )
 
     def stored(self) -> dict[str, Any]:
-        """Return everything that is kept: to tell that nothing has changed."""
+        """Return everything that is kept, but for how often somebody has guessed: to tell that nothing has changed."""
         scan = self.cloud.client("dynamodb").scan
-        tables = {table: scan(TableName=self._table(table), ConsistentRead=True)["Items"] for table in TABLES}
+        tables = {
+            table: scan(TableName=self._table(table), ConsistentRead=True)["Items"] for table in ("users", "sessions")
+        }
         rings = {name: self.ring(name) for name in ("SIGNING_KEYS_SECRET", "REFRESH_KEYS_SECRET")}
         return {**tables, **rings}
 
@@ -439,14 +460,12 @@ class World:
         self.cloud.client("dynamodb").put_item(TableName=self._table(table), Item=items.item(item))
 
 
-def password_change(table: Users) -> endings.PasswordChange:
-    """Return what a change of a password needs, at a cost that tests can pay."""
-    return endings.PasswordChange(
-        table,
-        lambda password, stored: passwords.matches(password, stored, 4),
-        lambda password: passwords.hash_password(passwords.accept(password), 4),
-        observe.Log("Rolegate").event,
-    )
+def replace_password(table: Users, name: str, password: str, now: int, caller: Caller = PHONE) -> None:
+    """Give a user another password, as whoever proved the old one does; at a cost that tests can pay."""
+    seen = table.get(name)
+    assert seen is not None
+    made = passwords.hash_password(passwords.accept(password), 4)
+    endings.replace_password(seen, made, table, observe.Log("Rolegate").event, now, caller)
 
 
 def rest_event(

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--region", help="the stack's AWS region (default: the profile's)")
     parser.add_argument("--profile", help="the AWS profile to use")
     commands = parser.add_subparsers(required=True, metavar="users|keys|sign-out-everyone")
-    _users_parser(commands.add_parser("users", help="add users, set roles, list"))
+    _users_parser(commands.add_parser("users", help="add users, set roles, unlock, list"))
     _keys_parser(commands.add_parser("keys", help="show the keys, rotate them, throw away what leaked"))
     everyone = commands.add_parser("sign-out-everyone", help="end every session; access tokens last to their end")
     everyone.set_defaults(run=_sign_everyone_out)
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _users_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_users)
-    actions = parser.add_subparsers(dest="action", required=True, metavar="add|set-role|list")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="add|set-role|unlock|list")
     add = actions.add_parser("add", help="create a user; the password is asked for")
     add.add_argument("username")
     add.add_argument("--role", help="one of the stack's roles (default: the lowest)")
@@ -56,6 +56,9 @@ def _users_parser(parser: argparse.ArgumentParser) -> None:
     set_role = actions.add_parser("set-role", help="change a user's role")
     set_role.add_argument("username")
     set_role.add_argument("role", help="one of the stack's roles")
+    unlock = actions.add_parser("unlock", help="forget the guesses that keep a user out")
+    unlock.add_argument("username")
+    unlock.add_argument("--address", help="the address that the user comes from, whose own guesses are forgotten too")
     actions.add_parser("list", help="show every user, one a line")
 
 
@@ -80,6 +83,9 @@ def _users(found: stack.Stack, given: argparse.Namespace) -> None:
         case "set-role":
             changed = users.set_role(found, given.username, given.role)
             print(f"{changed.username} has the role {changed.role} now; access tokens follow at their next refresh.")
+        case "unlock":
+            name = users.unlock(found, given.username, given.address)
+            print(f"{name} may try again{f' from {given.address}' if given.address else ''}.")
         case _:
             for user in users.every(found):
                 print(_line(user))

@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 from rolegate import roles
+from rolegate.passwords import Rule
 from rolegate.roles import Roles
 from rolegate.stores import aws
 
@@ -37,6 +38,12 @@ class Stack(NamedTuple):
     def bcrypt_cost(self) -> int:
         """The cost that the stack's own functions hash with."""
         return int(self.parameters.get("BcryptCost", DEFAULT_COST))
+
+    @property
+    def password_rule(self) -> Rule:
+        """How long the stack's own functions ask a new password to be."""
+        given = (self.parameters.get(name) for name in ("PasswordMinLength", "PasswordMaxLength"))
+        return Rule(*(int(length) if length else default for length, default in zip(given, Rule(), strict=True)))
 
     @property
     def roles(self) -> Roles:

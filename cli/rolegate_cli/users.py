@@ -1,10 +1,12 @@
 """`rolegate users`: who there is, and which role each has."""
 
+import ipaddress
 import time
 from collections.abc import Iterator
 
-from rolegate import flows, passwords
-from rolegate.model import User
+from rolegate import attempts, passwords, users
+from rolegate.model import Caller, User
+from rolegate.stores.attempts import Attempts
 from rolegate.stores.users import Users
 from rolegate.users import username
 
@@ -20,15 +22,11 @@ def role_for(stack: Stack, given: str | None) -> str:
 
 def add(stack: Stack, name: str, role: str, password: str) -> User:
     """Create a user of any role, with the same rules as registration; this is how the first admin comes to be."""
-    return flows.register(
-        name,
-        password,
-        role=role,
-        users_table=_table(stack),
-        hash_password=lambda typed: passwords.hash_password(passwords.accept(typed), stack.bcrypt_cost),
-        audit=_silent,
-        now=int(time.time()),
-    )
+    name = username(name)
+    accepted = passwords.accept(password, name, stack.password_rule)
+    user = users.create(name, passwords.hash_password(accepted, stack.bcrypt_cost), role, int(time.time()))
+    _table(stack).create(user)
+    return user
 
 
 def set_role(stack: Stack, name: str, role: str) -> User:
@@ -43,6 +41,25 @@ def set_role(stack: Stack, name: str, role: str) -> User:
     return changed
 
 
+def unlock(stack: Stack, typed: str, address: str | None) -> str:
+    """Let a user whom too many guesses keep out try again: from everywhere, and from the network of an address too.
+
+    Return the username; raises `CommandError` for what is no address, and for a stack without limits.
+    """
+    try:
+        caller = Caller(str(ipaddress.ip_address(address)) if address else "")
+    except ValueError:
+        raise CommandError(f"'{address}' is no address. Give one such as 192.0.2.44 or 2001:db8::7.") from None
+    if "AttemptsTable" not in stack.outputs:
+        raise CommandError("This stack is of an older version, which counts no guesses. Deploy the new one first.")
+    name = username(typed)
+    guess = attempts.guess(name, caller, attempts.DEFAULT)
+    table = Attempts(stack.client("dynamodb"), stack.outputs["AttemptsTable"])
+    for limiter in guess if address else (guess.user,):
+        table.forgive(limiter)
+    return name
+
+
 def every(stack: Stack) -> Iterator[User]:
     """Yield every user."""
     return _table(stack).list()
@@ -50,7 +67,3 @@ def every(stack: Stack) -> Iterator[User]:
 
 def _table(stack: Stack) -> Users:
     return Users(stack.client("dynamodb"), stack.outputs["UsersTable"])
-
-
-def _silent(event: str, **facts: str | int | None) -> None:
-    """Record nothing here: CloudTrail's data events for the table, where they are on, say who did it."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from rolegate.deadline import Deadline
 from rolegate.stores import aws
+from rolegate.stores.attempts import Attempts
 from rolegate.stores.documents import Documents
 from rolegate.stores.rings import RingStore
 from rolegate.stores.sessions import Sessions
@@ -33,6 +34,7 @@ class Stores(NamedTuple):
     users: Users
     sessions: Sessions
     standings: Standings
+    attempts: Attempts
     ring: RingStore
     documents: Documents
     clients: Clients
@@ -70,6 +72,7 @@ def stores(clients: Clients) -> Stores:
         Users(clients.dynamodb, names["users"]),
         Sessions(clients.dynamodb, names["sessions"]),
         Standings(clients.dynamodb, names["users"], names["sessions"]),
+        Attempts(clients.dynamodb, names["attempts"]),
         RingStore(clients.secretsmanager, secret),
         Documents(clients.ssm, names["documents"]),
         clients,

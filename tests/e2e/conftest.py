@@ -13,7 +13,8 @@ import pytest
 from local.demo import Answer, Story
 from local.stack import local_stack
 
-PASSWORDS = {name: f"correct horse battery {name}" for name in ("alice", "bob", "carol")}
+PASSWORDS = {name: f"correct horse battery {number}" for number, name in enumerate(("alice", "bob", "carol"))}
+PARAMETERS = {"BcryptCost": "10", "NetworkAttempts": "100000"}  # every test comes from one address
 ROLES = {"alice": "user", "bob": "manager", "carol": "admin"}
 
 
@@ -47,7 +48,7 @@ class World(NamedTuple):
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("world")
-    with local_stack(folder / ".local", parameters={"BcryptCost": "10"}) as stack:
+    with local_stack(folder / ".local", parameters=PARAMETERS) as stack:
         here = World(folder, stack, Story(stack["api_url"]))
         for name, role in ROLES.items():
             added = here.operate("users", "add", name, "--role", role, "--password-stdin", stdin=f"{PASSWORDS[name]}\n")

@@ -16,6 +16,7 @@ from local.deploy import outputs_of, sam_deploy
 from local.home import ARCHITECTURE, ROOT, Home
 from local.process import run
 from local.server import Server, find
+from tests.e2e.conftest import PARAMETERS
 
 USERS = {"user": "alice", "manager": "bob", "admin": "carol"}
 
@@ -72,7 +73,7 @@ def test_rolegate_is_updated_while_others_are_attached(
     server: Server, addresses: Mapping[str, str], tokens: Mapping[str, str]
 ) -> None:
     before = outputs_of(server, "rolegate")
-    parameters = {"IssuerUrl": server.url, "Registration": "open", "SampleRoutes": "true", "BcryptCost": "10"}
+    parameters = {"IssuerUrl": server.url, "Registration": "open", "SampleRoutes": "true", **PARAMETERS}
     sam_deploy(server, {**parameters, "Architecture": ARCHITECTURE, "RevocationCheckSeconds": "30"})
     after = outputs_of(server, "rolegate")
     arns = ("UserAuthorizerArn", "ManagerAuthorizerArn", "AdminAuthorizerArn")
@@ -89,7 +90,7 @@ def test_a_second_rolegate_in_the_account_is_another_one(
     sam_deploy(
         server,
         {"IssuerUrl": server.url, "Registration": "open", "SampleRoutes": "true", "Architecture": ARCHITECTURE}
-        | {"BcryptCost": "10"},
+        | PARAMETERS,
         stack_name="another",
     )
     outputs = outputs_of(server, "another")

@@ -1,10 +1,10 @@
 from typing import Any
 
+from tests.e2e.conftest import PASSWORDS
+
 
 def test_the_client_s_own_word_for_its_address_is_not_believed(world: Any) -> None:
-    world.ask(
-        "POST", "/login", {"username": "bob", "password": "correct horse battery bob"}, X_Forwarded_For="203.0.113.9"
-    )
+    world.ask("POST", "/login", {"username": "bob", "password": PASSWORDS["bob"]}, X_Forwarded_For="203.0.113.9")
     stored = world.client("dynamodb").scan(TableName=world.stack["sessions_table"])["Items"]
     assert {item["source_ip"]["S"] for item in stored} == {"127.0.0.1"}
 
@@ -50,7 +50,7 @@ def test_a_name_is_one_user_however_it_is_typed(world: Any) -> None:
 
 
 def test_a_token_for_another_audience_opens_nothing_here(world: Any) -> None:
-    account = {"username": "bob", "password": "correct horse battery bob"}
+    account = {"username": "bob", "password": PASSWORDS["bob"]}
     refused = world.ask("POST", "/login", account | {"audience": "billing"})
     assert (refused.status, refused.body["code"]) == (400, "invalid_request")
     assert world.ask("POST", "/login", account | {"audience": "rolegate"}).status == 200

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from local import demo
+from tests.e2e.conftest import PASSWORDS
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_demo_gets_every_answer_that_it_expects(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    passwords = {name: f"correct horse battery {name}" for name in ("bob", "carol")}
+    passwords = {name: PASSWORDS[name] for name in ("bob", "carol")}
     demo.tell_all(world.story, passwords)
     told = capsys.readouterr().out
     assert world.story.surprises == 0, told

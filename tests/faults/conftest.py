@@ -26,8 +26,7 @@ from rolegate.stores.users import Users
 from local.home import CREDENTIALS, REGION
 from local.stack import local_stack
 from tests.conftest import (
-    PASSWORD,
-    PHONE,
+    TABLES,
     WIRE,
     Clock,
     Cloud,
@@ -35,8 +34,8 @@ from tests.conftest import (
     claims,
     first_rings,
     lay_out,
-    password_change,
     put_rings,
+    replace_password,
     rest_event,
     stack_in_memory,
 )
@@ -65,7 +64,7 @@ def real_stack(endpoint: str, through: str | None = None, *, waits: float = 30, 
     )
     clock, mark, rings = Clock(), uuid.uuid4().hex, first_rings()
     world = World(clock, WIRE, dict(settings), cloud)
-    lay_out(world, {table: f"{table}-{mark}" for table in ("users", "sessions")}, f"/{mark}")
+    lay_out(world, {table: f"{table}-{mark}" for table in TABLES}, f"/{mark}")
     put_rings(world, *rings)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in cloud.environ.items():
@@ -169,8 +168,8 @@ def ending(world: World, because: Because, spent: str, live: str) -> Callable[[]
 
 def changing_the_password(world: World, name: str) -> Callable[[], None]:
     """Return the task of giving a user another password."""
-    change = password_change(users_of(world))
-    return lambda: endings.change_password(name, PASSWORD, ANOTHER_PASSWORD, PHONE, change, world.clock.now)
+    users = users_of(world)
+    return lambda: replace_password(users, name, ANOTHER_PASSWORD, world.clock.now)
 
 
 def users_of(world: World) -> Users:

@@ -37,7 +37,7 @@ from tests.conftest import (
     Incident,
     World,
     claims,
-    password_change,
+    replace_password,
     rest_event,
     stack_in_memory,
 )
@@ -328,11 +328,8 @@ class Histories(RuleBasedStateMachine):
                 self._end_all("none", lambda users: endings.enable(self.name, users, AUDIT, self.now))
             case _:
                 new = f"{PASSWORD} {next(NUMBERS)}"
-                if self._end_all(trouble, lambda users: self._change_password(users, new)):
+                if self._end_all(trouble, lambda users: replace_password(users, self.name, new, self.now)):
                     self.password = new
-
-    def _change_password(self, users: Users, new: str) -> None:
-        endings.change_password(self.name, self.password, new, PHONE, password_change(users), self.now)
 
     def _end_all(self, trouble: str, end: Callable[[Users], None]) -> bool:
         """End everything of the user; tell whether it was done, heard of or not."""

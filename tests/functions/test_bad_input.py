@@ -62,7 +62,8 @@ class Somebody(NamedTuple):
         """Send what must be refused; return status, code and detail once everything that always holds was seen."""
         self.world.wire.calls.clear()
         answer = self.send(function, body, **how)
-        assert {"GetItem", "GetSecretValue"}.issuperset(self.world.wire.calls), "something was written"
+        counted = {"UpdateItem"} if function in ("login", "register") else set()  # the guess
+        assert {"GetItem", "GetSecretValue", *counted}.issuperset(self.world.wire.calls), "something was written"
         assert 400 <= answer.status < 500
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.headers["Cache-Control"] == "no-store"
@@ -83,7 +84,7 @@ class Somebody(NamedTuple):
 @pytest.fixture(scope="module")
 def somebody() -> Iterator[Somebody]:
     """One stack for all: what must be refused leaves it as it was."""
-    with stack_in_memory() as world:
+    with stack_in_memory(USER_NETWORK_LIMIT="100000/1", USER_LIMIT="100000/1") as world:
         world.add_user()
         yield Somebody(world, world.login()["refresh_token"])
 
@@ -291,7 +292,7 @@ def test_whatever_is_typed_as_a_password_is_just_a_wrong_one(
     assert typed not in logs.text
 
 
-@pytest.mark.parametrize("password", ["12345678", SEVENTY_THREE, "x" * 256, "пароль-пароль", "\U0001f40e" * 8, " " * 8])
+@pytest.mark.parametrize("password", ["1234567%", SEVENTY_THREE, "x" * 256, "пароль-пароль", "\U0001f40e" * 8, " " * 8])
 def test_a_password_within_the_rule_is_taken_and_every_character_of_it_counts(
     somebody: Somebody, password: str
 ) -> None:

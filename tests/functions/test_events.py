@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rolegate.errors import Unauthorized
+from rolegate.stores import items
 
 from tests.conftest import ENVIRONMENT, ROOT, Answer, World, client, serving, serving_keys
 
@@ -97,6 +98,17 @@ def told_of_oneself(world: World) -> None:
     }
 
 
+def given_another_password(world: World) -> None:
+    who = event("change_password")["requestContext"]["authorizer"]
+    world.change_user(user_id=who["user_id"])
+    token = world.login()["refresh_token"]
+    stored = world.session(token)
+    client("dynamodb").put_item(TableName="sessions", Item=items.item({**stored, "session_id": who["session_id"]}))
+    assert answer(world, "change_password").status == 200
+    assert world.refresh(token).status == 401
+    assert answer(world, "change_password").problem == (401, "unauthorized", "Unauthorized")
+
+
 def greeted(name: str, message: str) -> Callable[[World], None]:
     def check(world: World) -> None:
         given = answer(world, name)
@@ -126,6 +138,7 @@ def described(name: str) -> Callable[[World], None]:
 
 ANSWERED: Mapping[str, Callable[[World], None]] = {
     "account": told_of_oneself,
+    "change_password": given_another_password,
     "hello": greeted("hello", "Hello alice!"),
     "hello_admin": greeted("hello_admin", "Hello carol! You have admin access."),
     "hello_manager": greeted("hello_manager", "Hello bob! You have manager access."),

@@ -7,7 +7,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.conftest import NOW, OUT_OF_REACH, PASSWORD, PHONE, Fault, Logs, World, claims, header
+from tests.conftest import LAPTOP, NOW, OUT_OF_REACH, PASSWORD, PHONE, Fault, Logs, World, claims, header
 
 UNAVAILABLE = (503, "unavailable", "The service is not available right now. Try again.")
 
@@ -97,11 +97,19 @@ def test_a_session_is_stored_whole(world: World) -> None:
     }
 
 
-def test_a_warm_sign_in_takes_a_read_and_a_write(world: World) -> None:
+def test_a_warm_sign_in_takes_three_round_trips(world: World) -> None:
     world.login()
+    world.clock.tick(10)
     world.wire.calls.clear()
-    world.login()
-    assert world.wire.calls == ["GetItem", "PutItem"]
+    world.login(caller=LAPTOP)
+    first, second, third = world.wire.calls[:1], world.wire.calls[1:4], world.wire.calls[4:]
+    assert first == ["UpdateItem"]
+    assert sorted(second) == ["GetItem", "UpdateItem", "UpdateItem"]
+    assert sorted(third) == ["PutItem", "UpdateItem", "UpdateItem", "UpdateItem"]
+    world.clock.tick(10)
+    world.wire.calls.clear()
+    world.login()  # from where this user signed in before, it counts in two places
+    assert len(world.wire.calls) == 6
 
 
 def test_every_sign_in_is_a_session_of_its_own(world: World) -> None:

@@ -27,9 +27,9 @@ def test_a_user_is_stored_with_the_lowest_role_and_a_hash(world: World) -> None:
     assert "deleted_at" not in stored
 
 
-def test_registering_is_one_transaction(world: World) -> None:
+def test_registering_counts_for_the_network_and_is_one_transaction(world: World) -> None:
     world.post("register", ALICE)
-    assert world.wire.calls == ["TransactWriteItems"]
+    assert world.wire.calls == ["UpdateItem", "TransactWriteItems"]
 
 
 def test_no_two_users_share_an_id_an_epoch_or_a_hash(world: World) -> None:

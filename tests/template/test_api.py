@@ -20,6 +20,7 @@ ROUTES = {  # method and path: function, authorizer
     "POST /refresh": ("Refresh", None),
     "POST /logout": ("Logout", None),
     "GET /me": ("Account", "User"),
+    "POST /me/password": ("ChangePassword", "User"),
 }
 SAMPLES = {
     "GET /hello": ("Hello", "User"),
@@ -167,7 +168,7 @@ def test_one_permission_lets_every_api_of_the_account_call_an_authorizer(abroad:
 def test_every_other_permission_is_for_one_thing_of_the_stack(everything: Stack) -> None:
     permissions = {n: p for n, p in everything.of_type("AWS::Lambda::Permission").items() if "Authorizer" not in n}
     assert len(permissions) == len(ROUTES | SAMPLES) + len(["the key documents", "the schedule"])
-    ours = r":<Api>/\*/[A-Z]+/\w+$|:<KeysApi>/\*$|^<RotateKeysFunctionDaily\.Arn>$"
+    ours = r":<Api>/\*/[A-Z]+(/\w+)+$|:<KeysApi>/\*$|^<RotateKeysFunctionDaily\.Arn>$"
     for name, permission in permissions.items():
         assert permission["Principal"] in {"apigateway.amazonaws.com", "events.amazonaws.com"}, name
         assert re.search(ours, permission["SourceArn"]), name
@@ -280,3 +281,28 @@ def test_access_logs_are_json_and_hold_neither_tokens_nor_bodies(everything: Sta
 
 def test_no_account_wide_role_is_set(everything: Stack) -> None:
     assert not everything.of_type("AWS::ApiGateway::Account")
+
+
+def test_there_is_no_web_acl_unless_asked_for(everything: Stack) -> None:
+    assert not everything.of_type("AWS::WAFv2::WebACL")
+    assert not everything.of_type("AWS::WAFv2::WebACLAssociation")
+
+
+def test_a_web_acl_refuses_who_floods_the_credential_routes(transform: Transform) -> None:
+    stack = transform(WebAclLimit="300")
+    [acl] = stack.of_type("AWS::WAFv2::WebACL").values()
+    [rule] = acl["Rules"]
+    assert (acl["Scope"], acl["DefaultAction"]) == ("REGIONAL", {"Allow": {}})
+    assert rule["Action"] == {"Block": {}}  # answered by the gateway response WAF_FILTERED
+    rate = rule["Statement"]["RateBasedStatement"]
+    assert (rate["Limit"], rate["EvaluationWindowSec"], rate["AggregateKeyType"]) == ("300", 300, "IP")
+    method, route = rate["ScopeDownStatement"]["AndStatement"]["Statements"]
+    assert method["ByteMatchStatement"]["SearchString"] == "POST"  # a preflight is no guess
+    routes = re.compile(route["RegexMatchStatement"]["RegexString"])
+    for path in ("/v1/login", "/login", "/v1/register", "/v1/refresh", "/v1/me/password", "/v1/login/"):
+        assert routes.search(path)
+    for path in ("/v1/me", "/v1/logout", "/v1/hello", "/v1/login/more", "/v1/mylogin"):
+        assert not routes.search(path)
+    [link] = stack.of_type("AWS::WAFv2::WebACLAssociation").values()
+    assert link["WebACLArn"] == "<WebAcl.Arn>"
+    assert re.fullmatch(r"arn:aws:apigateway:us-east-1::/restapis/<Api>/stages/<Api\w*Stage>", link["ResourceArn"])

@@ -16,6 +16,7 @@ FUNCTIONS = {  # name: MB, seconds
     "Refresh": (512, 8),
     "Logout": (512, 8),
     "Account": (512, 8),
+    "ChangePassword": (1769, 15),
     "Keys": (512, 8),
     "RotateKeys": (512, 60),
     "Hello": (512, 8),
@@ -36,16 +37,33 @@ TOKENS = {
     "ACCESS_TOKEN_MINUTES": "15",
     "REFRESH_TOKEN_DAYS": "7",
 }
+LENGTHS = {"PASSWORD_MIN_LENGTH": "8", "PASSWORD_MAX_LENGTH": "256"}
+SIGN_IN = {
+    **TABLES_AND_KEYS,
+    **TOKENS,
+    "ATTEMPTS_TABLE": "<Attempts>",
+    "SESSION_DAYS": "30",
+    "BCRYPT_COST": "12",
+    "USER_NETWORK_LIMIT": "10/900",
+    "USER_LIMIT": "100/900",
+    "NETWORK_LIMIT": "100/10",
+    "KEY_RING_SECONDS": "300",
+    "ALLOWED_ORIGIN": "*",
+}
 RING = {"KEY_RING_SECONDS": "300"}
 ENVIRONMENTS = {
     "Register": {
         "USERS_TABLE": "<Users>",
+        "ATTEMPTS_TABLE": "<Attempts>",
+        "NETWORK_LIMIT": "100/10",
+        **LENGTHS,
         "REGISTRATION": "closed",
         "ROLES": "user=1,manager=2,admin=3",
         "BCRYPT_COST": "12",
         "ALLOWED_ORIGIN": "*",
     },
-    "Login": {**TABLES_AND_KEYS, **TOKENS, "SESSION_DAYS": "30", "BCRYPT_COST": "12", **RING, "ALLOWED_ORIGIN": "*"},
+    "Login": SIGN_IN,
+    "ChangePassword": {**SIGN_IN, **LENGTHS},
     "Refresh": {
         **TABLES_AND_KEYS,
         **TOKENS,
@@ -97,12 +115,21 @@ ENVIRONMENTS = {
 READ_BOTH = {table: {"dynamodb:BatchGetItem"} for table in ("<Users.Arn>", "<Sessions.Arn>")}
 READ_KEYS = {"secretsmanager:GetSecretValue"}
 SWAP_KEYS = READ_KEYS | {"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"}
+COUNT = {"<Attempts.Arn>": {"dynamodb:UpdateItem"}}
 JWKS = "arn:aws:ssm:us-east-1:123456789012:parameter<Jwks>"  # a parameter's name begins with the slash
 PERMISSIONS: dict[str, dict[str, set[str]]] = {
-    "Register": {"<Users.Arn>": {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}},
+    "Register": {"<Users.Arn>": {"dynamodb:PutItem", "dynamodb:ConditionCheckItem"}, **COUNT},
     "Login": {
-        "<Users.Arn>": {"dynamodb:GetItem"},
+        "<Users.Arn>": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         "<Sessions.Arn>": {"dynamodb:PutItem"},
+        **COUNT,
+        "<SigningKeys.Id>": READ_KEYS,
+        "<RefreshKeys.Id>": READ_KEYS,
+    },
+    "ChangePassword": {
+        "<Users.Arn>": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
+        "<Sessions.Arn>": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        **COUNT,
         "<SigningKeys.Id>": READ_KEYS,
         "<RefreshKeys.Id>": READ_KEYS,
     },
@@ -189,6 +216,46 @@ def test_a_function_may_do_this_and_nothing_else(everything: Stack, name: str) -
                 allowed.setdefault(resource, set()).update(listed(statement["Action"]))
     logs = {f"<{name}Logs.Arn>": {"logs:CreateLogStream", "logs:PutLogEvents"}}
     assert allowed == PERMISSIONS[name] | logs
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("Login", {"password_hash", "password_imported"}),
+        (
+            "ChangePassword",
+            {"user_id", "password_hash", "password_imported", "password_changed_at", "session_epoch", "updated_at"}
+            | {"sessions_ended_at", "sessions_ended_because"},
+        ),
+    ],
+)
+def test_what_changes_a_user_changes_these_attributes_and_never_the_role(
+    everything: Stack, name: str, changed: set[str]
+) -> None:
+    [policy] = everything.resources[f"{name}Role"]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    [change] = [s for s in statements if (s["Action"], s["Resource"]) == ("dynamodb:UpdateItem", "<Users.Arn>")]
+    attributes = change["Condition"].pop("ForAllValues:StringEquals")["dynamodb:Attributes"]
+    assert set(attributes) == {"username", *changed}
+    assert change["Condition"] == {"Null": {"dynamodb:Attributes": "false"}}
+
+
+def test_ones_own_cdn_is_told_to_whoever_looks_at_addresses(transform: Transform) -> None:
+    told = {
+        name: (variables["EDGE_SECRET_SHA256"], variables["EDGE_ADDRESS_HEADER"])
+        for name, function in transform(EdgeSecretSha256="ab" * 32, EdgeAddressHeader="True-Client-IP")
+        .functions()
+        .items()
+        if "EDGE_SECRET_SHA256" in (variables := function["Environment"]["Variables"])
+    }
+    assert told == dict.fromkeys(("Register", "Login", "Refresh", "ChangePassword"), ("ab" * 32, "True-Client-IP"))
+
+
+def test_bcrypt_may_have_a_limit_of_its_own(transform: Transform) -> None:
+    functions = transform(ReservedConcurrency="20").functions()
+    reserved = {name: function.get("ReservedConcurrentExecutions") for name, function in functions.items()}
+    assert {name for name, most in reserved.items() if most} == {"Register", "Login", "ChangePassword"}
+    assert {most for most in reserved.values() if most} == {"20"}
 
 
 @pytest.mark.parametrize("slot", ["User", "Manager", "Admin"])

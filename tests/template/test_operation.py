@@ -21,6 +21,7 @@ OUTPUTS = {
     "IssuerUrl": "<KeysApi.ApiEndpoint>",
     "JwksUrl": "<KeysApi.ApiEndpoint>/.well-known/jwks.json",
     "UsersTable": "<Users>",
+    "AttemptsTable": "<Attempts>",
     "SessionsTable": "<Sessions>",
     "SigningKeysSecret": "<SigningKeys.Id>",
     "RefreshKeysSecret": "<RefreshKeys.Id>",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 KEPT = {
     "Users": "AWS::DynamoDB::Table",
     "Sessions": "AWS::DynamoDB::Table",
+    "Attempts": "AWS::DynamoDB::Table",
     "SigningKeys": "AWS::SecretsManager::Secret",
     "RefreshKeys": "AWS::SecretsManager::Secret",
 }
@@ -22,6 +23,7 @@ KEYS = {
         {"AttributeName": "user_id", "KeyType": "HASH"},
         {"AttributeName": "session_id", "KeyType": "RANGE"},
     ],
+    "Attempts": [{"AttributeName": "limiter", "KeyType": "HASH"}],
 }
 
 
@@ -48,6 +50,8 @@ def test_a_table_has_its_keys_is_paid_by_use_backed_up_and_encrypted(stack: Stac
 def test_sessions_expire_and_users_do_not(stack: Stack) -> None:
     ttl = {"AttributeName": "session_expires_at", "Enabled": True}
     assert stack.resources["Sessions"]["Properties"]["TimeToLiveSpecification"] == ttl
+    guesses = stack.resources["Attempts"]["Properties"]["TimeToLiveSpecification"]
+    assert guesses == {"AttributeName": "expires_at", "Enabled": True}
     assert "TimeToLiveSpecification" not in stack.resources["Users"]["Properties"]
 
 
@@ -105,7 +109,7 @@ def test_nobody_registers_before_the_roles_were_looked_at(everything: Stack) -> 
 
 def test_nothing_issues_tokens_before_the_rings_know_how_long_these_live(stack: Stack) -> None:
     """Else a key that signed a longer-lived token might leave too soon."""
-    for name in ("LoginFunction", "RefreshFunction"):
+    for name in ("LoginFunction", "RefreshFunction", "ChangePasswordFunction"):
         assert stack.resources[name]["DependsOn"] in ("KeyRings", ["KeyRings"])
 
 

@@ -10,11 +10,13 @@ from rolegate.errors import Misconfigured, Unauthorized
 from tests.conftest import ENVIRONMENT, World, stack_without_rings
 
 THE_CLOCK = bootstrap._now  # noqa: SLF001 - before a stack in memory sets another
-NEEDED = [(function, setting) for function, settings in ENVIRONMENT.items() for setting in settings.split()]
+SETTINGS = [(function, setting) for function, settings in ENVIRONMENT.items() for setting in settings.split()]
+NEEDED = [(function, setting) for function, setting in SETTINGS if not setting.startswith("EDGE_")]  # few have a CDN
 NONSENSE = {
     "ACCESS_TOKEN_MINUTES": ["4", "16", "fifteen", "-5", "5.0"],
     "AUDIENCES": [",", " , "],
     "BCRYPT_COST": ["3", "16"],
+    "EDGE_SECRET_SHA256": ["secret", "0" * 63, "g" * 64],
     "EXPIRY_LEEWAY_SECONDS": ["31", "-1"],
     "HTTP_API_RESPONSES": ["complex"],
     "KEY_RING_SECONDS": ["29", "301"],
@@ -22,6 +24,9 @@ NONSENSE = {
     "KEY_SET_SECONDS": ["29", "301"],
     "MIN_ROLE": ["owner", "Admin"],
     "MIN_ROLES": [",", " , "],
+    "NETWORK_LIMIT": ["100", "0/10", "100/0", "1e2/10", "100/10/1", "-1/10"],
+    "PASSWORD_MAX_LENGTH": ["63", "257"],
+    "PASSWORD_MIN_LENGTH": ["7", "65"],
     "REFRESH_GRACE_SECONDS": ["61", "-1"],
     "REFRESH_TOKEN_DAYS": ["0", "91"],
     "REGISTRATION": ["ajar"],
@@ -32,11 +37,13 @@ NONSENSE = {
     "SESSION_DAYS": ["0", "366"],
     "SIGNING_ALGORITHM": ["none", "HS256", "rs256"],
     "SUBJECT": ["email"],
+    "USER_LIMIT": ["100", "100/never"],
+    "USER_NETWORK_LIMIT": ["10/", "/900"],
     "WEBSOCKET_QUERY_TOKEN": ["yes"],
 }
 WRONG = [
     (function, setting, value)
-    for function, setting in NEEDED
+    for function, setting in SETTINGS
     for value in NONSENSE.get(setting, [])
     if (function, setting) != ("rotate_keys", "ROLES")  # it says so to CloudFormation (test_rotate_keys.py)
 ]
@@ -60,6 +67,12 @@ def test_a_function_says_which_setting_it_lacks(nowhere: World, function: str, s
 def test_a_function_says_which_setting_makes_no_sense(nowhere: World, function: str, setting: str, value: str) -> None:
     with pytest.raises(Misconfigured, match=setting if setting != "ROLES" else "(?i)role"):
         nowhere.cold(function, **CHECKING | {setting: value})
+
+
+@pytest.mark.parametrize("function", ["register", "login", "refresh", "change_password"])
+def test_a_cdn_needs_both_its_settings(nowhere: World, function: str) -> None:
+    with pytest.raises(Misconfigured, match="EDGE_ADDRESS_HEADER is missing"):
+        nowhere.cold(function, EDGE_SECRET_SHA256="0" * 64, EDGE_ADDRESS_HEADER="")
 
 
 def test_every_setting_with_a_rule_is_tried() -> None:

@@ -14,18 +14,24 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest
 from rolegate_cli import __main__ as command
 
-from tests.conftest import CREDENTIALS, PASSWORD, Fault, World, client
+from tests.conftest import CREDENTIALS, LAPTOP, PASSWORD, PHONE, Fault, World, client
 
 ON_AWS = ["--stack-name", "auth", "--region", CREDENTIALS["AWS_DEFAULT_REGION"]]
+
+
+OUTPUTS = {"UsersTable": "users", "AttemptsTable": "attempts", "RotateKeysFunctionName": "keys-keeper"}
 
 
 def describe_stacks(request: AWSPreparedRequest) -> tuple[int, str]:
     """Answer like CloudFormation, which has a stack of ours, one still without outputs, and no other."""
     name = parse_qs(str(request.body))["StackName"][0]
-    parameter = "<member><ParameterKey>BcryptCost</ParameterKey><ParameterValue>5</ParameterValue></member>"
+    parameter = "".join(
+        f"<member><ParameterKey>{key}</ParameterKey><ParameterValue>{value}</ParameterValue></member>"
+        for key, value in {"BcryptCost": "5", "PasswordMinLength": "12"}.items()
+    )
     output = "".join(
         f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
-        for key, value in {"UsersTable": "users", "RotateKeysFunctionName": "keys-keeper"}.items()
+        for key, value in OUTPUTS.items()
     )
     match name:
         case "auth":
@@ -162,6 +168,56 @@ def test_the_rules_of_registration_hold_for_the_operator_too(world: World, roleg
     assert failed(said).startswith("The password ")
     assert failed(rolegate(*ON_AWS, "users", "add", "no name", stdin=PASSWORD)).startswith("A username has ")
     assert world.stored()["users"] == []
+
+
+def test_the_stacks_own_lengths_hold_for_the_operator_too(rolegate: Rolegate) -> None:
+    said = rolegate(*ON_AWS, "users", "add", "dave", "--password-stdin", stdin="11 letters%\n")
+    assert failed(said) == "The password must have 12 to 256 characters."
+    assert rolegate(*ON_AWS, "users", "add", "dave", "--password-stdin", stdin="twelve lett%\n").code == 0
+
+
+def guess(world: World, name: str = "alice", password: str = "wrong") -> int:
+    return world.post("login", {"username": name, "password": password}).status
+
+
+def test_somebody_whom_guesses_from_everywhere_keep_out_is_let_in(world: World, rolegate: Rolegate) -> None:
+    world.add_user()
+    world.configure(USER_LIMIT="3/900")
+    assert [guess(world) for _ in range(4)] == [401, 401, 401, 429]
+    said = rolegate(*ON_AWS, "users", "unlock", " Alice ")
+    assert (said.code, said.out) == (0, "alice may try again.\n")
+    assert guess(world, password=PASSWORD) == 200
+
+
+def test_with_an_address_what_was_guessed_from_there_is_forgotten_too(world: World, rolegate: Rolegate) -> None:
+    world.add_user()
+    world.configure(USER_NETWORK_LIMIT="3/900", NETWORK_LIMIT="6/10")
+    assert [guess(world) for _ in range(4)] == [401, 401, 401, 429]
+    assert [guess(world, "bob") for _ in range(3)] == [401, 401, 429]
+    for address in (None, LAPTOP.source_ip):
+        more = ["--address", address] if address else []
+        assert rolegate(*ON_AWS, "users", "unlock", "alice", *more).code == 0
+        assert guess(world, password=PASSWORD) == 429
+    said = rolegate(*ON_AWS, "users", "unlock", "alice", "--address", PHONE.source_ip)
+    assert said.out == f"alice may try again from {PHONE.source_ip}.\n"
+    assert guess(world, password=PASSWORD) == 200
+    assert guess(world, "bob") == 401
+
+
+@pytest.mark.parametrize("address", ["localhost", "192.0.2", "192.0.2.0/24", "2001:db8::/64"])
+def test_what_is_no_address_is_told(rolegate: Rolegate, address: str) -> None:
+    said = rolegate(*ON_AWS, "users", "unlock", "alice", "--address", address)
+    assert failed(said) == f"'{address}' is no address. Give one such as 192.0.2.44 or 2001:db8::7."
+
+
+def test_a_stack_of_before_the_limits_is_told_apart(rolegate: Rolegate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(OUTPUTS, "AttemptsTable")
+    said = rolegate(*ON_AWS, "users", "unlock", "alice")
+    assert failed(said) == "This stack is of an older version, which counts no guesses. Deploy the new one first."
+
+
+def test_a_name_that_cannot_be_is_not_unlocked(rolegate: Rolegate) -> None:
+    assert failed(rolegate(*ON_AWS, "users", "unlock", "no name")).startswith("A username has 1 to 128 characters")
 
 
 def test_a_name_is_added_once(rolegate: Rolegate) -> None:

@@ -3,11 +3,12 @@
 import contextlib
 import math
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
-from rolegate.deadline import RESERVE, Deadline, within
+from rolegate.deadline import RESERVE, Deadline, together, within
 from rolegate.errors import Unavailable
 from rolegate.stores import aws
 
@@ -91,3 +92,26 @@ def test_a_second_try_too_begins_only_if_it_can_end_in_time(world: World, hangs:
     with pytest.raises(Unavailable), aws.reached():
         table.get_item(TableName="users", Key={"username": {"S": "alice"}})
     assert len(begun) == tries
+
+
+def test_calls_at_once_give_what_each_gives_in_order() -> None:
+    met = threading.Barrier(3, timeout=30)  # they do run at once: else nobody would ever pass
+
+    def call(number: int) -> int:
+        met.wait()
+        return number
+
+    assert together(*(partial(call, number) for number in (3, 1, 2))) == [3, 1, 2]
+    assert together() == []
+
+
+def test_the_first_failure_of_calls_at_once_is_raised_when_all_have_ended() -> None:
+    done: list[str] = []
+
+    def fails(name: str) -> None:
+        done.append(name)
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="first"):
+        together(lambda: done.append("fine"), lambda: fails("first"), lambda: fails("second"))
+    assert sorted(done) == ["fine", "first", "second"]

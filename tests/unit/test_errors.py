@@ -34,5 +34,9 @@ def test_unavailable_says_when_to_try_again() -> None:
     assert errors.Unavailable(retry_after=30).retry_after == 30
 
 
+def test_too_many_attempts_says_when_there_is_room_again() -> None:
+    assert errors.TooManyAttempts(retry_after=899).retry_after == 899
+
+
 def test_a_misconfiguration_is_nothing_to_tell_a_client() -> None:
     assert not issubclass(errors.Misconfigured, errors.RolegateError)

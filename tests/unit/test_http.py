@@ -31,6 +31,7 @@ ANSWERS = {
         "Unsupported Media Type",
         "Send the body as JSON, with the header Content-Type: application/json.",
     ),
+    "too_many_attempts": (429, "Too Many Requests", "Too many attempts. Try again later."),
     "unavailable": (503, "Service Unavailable", "The service is not available right now. Try again."),
     "internal": (500, "Internal Server Error", "The service met an error it did not expect."),
 }
@@ -80,7 +81,7 @@ def test_an_outcome_is_answered_as_the_table_says(kind: type[errors.RolegateErro
     }
     assert given.headers["Content-Type"] == "application/problem+json"
     assert given.headers["Cache-Control"] == "no-store"
-    assert ("Retry-After" in given.headers) is (kind is errors.Unavailable)
+    assert ("Retry-After" in given.headers) is (kind in (errors.Unavailable, errors.TooManyAttempts))
     assert bool(logs.lines) is (kind is errors.Unavailable)
 
 

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 from typing import Any
 
 import bcrypt
@@ -21,7 +23,7 @@ def kept(password: str) -> str:
 
 @pytest.mark.parametrize("length", [8, 72, 73, 256])
 def test_8_to_256_characters_are_accepted_as_they_are(length: int) -> None:
-    for character in ("a", " ", "é", "\U0001f511"):
+    for character in ("%", " ", "é", "\U0001f511"):
         assert passwords.accept(character * length) == character * length
 
 
@@ -64,7 +66,7 @@ def test_no_refusal_quotes_the_password() -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["        ", "aaaaaaaa", " leading and trailing ", "\u043f\u0430\u0440\u043e\u043b\u044c123", "🔑🔑🔑🔑🔑🔑🔑🔑"],
+    ["        ", "%%%%%%%%", " leading and trailing ", "\u043f\u0430\u0440\u043e\u043b\u044c123", "🔑🔑🔑🔑🔑🔑🔑🔑"],
 )
 def test_nothing_is_trimmed_and_no_kind_of_character_is_asked_for(password: str) -> None:
     assert passwords.accept(password) == password
@@ -108,9 +110,87 @@ def test_no_byte_of_a_long_password_is_left_out(character: str) -> None:
             assert not passwords.matches(other, stored, COST)
 
 
-def test_a_long_password_and_its_first_72_bytes_hashed_elsewhere_are_different() -> None:
+def test_of_an_imported_hash_the_first_72_bytes_count_as_where_it_comes_from() -> None:
     """Most systems let bcrypt cut silently: what they stored for a longer password is a hash of 72 bytes."""
-    assert not passwords.matches("a" * 73, bcrypt.hashpw(b"a" * 72, bcrypt.gensalt(COST)).decode(), COST)
+    stored = bcrypt.hashpw(b"a" * 72, bcrypt.gensalt(COST)).decode()
+    for longer in ("a" * 73, "a" * 72 + "b"):
+        assert not passwords.matches(longer, stored, COST)  # one of ours for so much would not be plain bcrypt
+        assert passwords.matches(longer, stored, COST, imported=True)
+        for form in ("$2a$", "$2y$"):  # nor in a form that we never write
+            assert passwords.matches(longer, form + stored[4:], COST)
+    assert not passwords.matches("a" * 71 + "b" * 2, stored, COST, imported=True)
+
+
+def test_an_imported_hash_of_a_password_that_was_not_normalised_matches_as_it_is_typed() -> None:
+    stored = bcrypt.hashpw(DECOMPOSED.encode(), bcrypt.gensalt(COST)).decode()
+    assert passwords.matches(DECOMPOSED, stored, COST)
+    assert not passwords.matches(COMPOSED, stored, COST)
+
+
+FOREIGN = {
+    "Django's PBKDF2": f"pbkdf2_sha256$1000$salt$"
+    f"{base64.b64encode(hashlib.pbkdf2_hmac('sha256', b'passphrase', b'salt', 1000)).decode()}",
+    "Django's bcrypt": "bcrypt$" + bcrypt.hashpw(b"passphrase", bcrypt.gensalt(COST)).decode(),
+    "Django's bcrypt of SHA-256": "bcrypt_sha256$"
+    + bcrypt.hashpw(hashlib.sha256(b"passphrase").hexdigest().encode(), bcrypt.gensalt(COST)).decode(),
+}
+
+
+@pytest.mark.parametrize("stored", FOREIGN.values(), ids=FOREIGN)
+def test_hashes_of_other_schemes_match(stored: str) -> None:
+    assert passwords.matches("passphrase", stored, COST)
+    assert not passwords.matches("passphrases", stored, COST)
+    assert not passwords.is_current(stored, COST)
+
+
+def test_the_first_version_of_passlibs_form_matches() -> None:
+    """https://passlib.readthedocs.io/en/stable/lib/passlib.hash.bcrypt_sha256.html"""
+    salt = bcrypt.gensalt(COST)
+    whole = bcrypt.hashpw(base64.b64encode(hashlib.sha256(b"passphrase").digest()), salt).decode()
+    stored = f"$bcrypt-sha256$2b,{COST}${whole[7:29]}${whole[29:]}"
+    assert passwords.matches("passphrase", stored, COST)
+    assert not passwords.matches("passphrases", stored, COST)
+
+
+@pytest.mark.parametrize("stored", ["$2b$16$", "$2a$31$", "bcrypt$$2b$31$", "$bcrypt-sha256$v=2,t=2b,r=31$"])
+def test_a_hash_that_would_take_for_ever_is_not_checked(stored: str) -> None:
+    tail = "n79VH.0Q2TMWmt3Oqt9uku" + ("$" if "sha256" in stored else "") + "Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2"
+    assert passwords.matches("password", stored + tail, COST) is None
+
+
+# --- which are to be made anew
+
+
+def test_what_is_made_now_is_current_and_stays_so_at_a_lower_cost() -> None:
+    for password in ("passphrase 1", "password" * 10):
+        stored = kept(password)
+        assert passwords.is_current(stored, COST)
+        assert not passwords.is_current(stored, COST + 1)
+        assert passwords.is_current(passwords.hash_password(password, COST + 1), COST)
+
+
+def test_bcrypt_begins_anew_after_a_nul_and_we_do_not() -> None:
+    stored = kept("passphrase one")
+    assert bcrypt.checkpw(b"passphrase one\0passphrase one", stored.encode())
+    assert not passwords.matches("passphrase one\0passphrase one", stored, COST)
+
+
+def test_a_hash_that_was_cut_where_it_comes_from_is_not_made_anew_of_what_may_be_a_wrong_end() -> None:
+    typed = "a" * 72 + "wrong end"
+    stored = bcrypt.hashpw(b"a" * 72, bcrypt.gensalt(COST)).decode()
+    for one in (stored, "$2y$" + stored[4:], f"bcrypt${stored}"):
+        assert passwords.renewed(typed, one, COST + 1, imported=True) is None
+        made = passwords.renewed("a" * 72, one, COST + 1, imported=True)
+        assert made is not None
+        assert made.startswith("$2b$05$")
+    long = kept("a" * 73)
+    assert (passwords.renewed("a" * 73, long, COST + 1) or "").startswith("$bcrypt-sha256$v=2,t=2b,r=5$")
+    assert passwords.renewed("a" * 73, long, COST) is None
+
+
+@pytest.mark.parametrize("stored", ["$2a$12$" + "a" * 53, "$2y$12$" + "a" * 53, "", "*", PUBLISHED.replace("2b", "2a")])
+def test_what_another_system_made_is_not_current(stored: str) -> None:
+    assert not passwords.is_current(stored, COST)
 
 
 def test_a_password_matches_however_its_accents_were_typed() -> None:
@@ -131,21 +211,22 @@ def test_the_longest_password_matches_in_its_longest_spelling_and_no_longer_one_
 
 
 @pytest.mark.parametrize(
-    "other", ["Password1", "password", "password1 ", " password1", "passwor\u05011", "\uff50assword1"]
+    "other", ["Passphrase1", "password", "passphrase1 ", " passphrase1", "passphras\u01171", "\uff50assphrase1"]
 )
 def test_nothing_else_is_taken_for_it(other: str) -> None:
-    assert not passwords.matches(other, kept("password1"), COST)
+    assert not passwords.matches(other, kept("passphrase1"), COST)
 
 
 def test_nothing_after_a_nul_is_left_out() -> None:
     stored = bcrypt.hashpw(b"pass\0word", bcrypt.gensalt(COST)).decode()
-    assert passwords.matches("pass\0word", stored, COST)
+    assert passwords.matches("pass\0word", stored, COST, imported=True)
+    assert not passwords.matches("pass\0word", stored, COST)  # none of ours has a NUL
     assert not passwords.matches("pass", stored, COST)
     assert not passwords.matches("pass\0wort", stored, COST)
 
 
 def test_the_same_password_is_never_kept_in_the_same_way_twice() -> None:
-    assert kept("password") != kept("password")
+    assert kept("passphrase 1") != kept("passphrase 1")
     assert kept("password" * 10) != kept("password" * 10)
 
 
@@ -188,7 +269,7 @@ NO_HASH = [
     PUBLISHED + "a",
     PUBLISHED + "\n",
     PUBLISHED.replace("v=2", "v=1"),
-    PUBLISHED.replace("t=2b", "t=2a"),
+    PUBLISHED.replace("t=2b", "t=2x"),
     PUBLISHED.replace("r=12", "r=0"),
     PUBLISHED.replace("r=12", "r=99"),
     PUBLISHED.replace("r=12", "r="),
@@ -227,14 +308,57 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 @pytest.mark.parametrize("password", ["wrong", "wrong" * 20, "", "\ud800"], ids=ascii)
 def test_nobody_s_password_costs_the_same_work_as_somebody_s(password: str, work: list[bytes]) -> None:
-    short, long = kept("password"), kept("password" * 10)
+    short, long = kept("passphrase 1"), kept("password" * 10)
     work.clear()
     for stored in (short, long, None):
         assert not passwords.matches(password, stored, COST)
     assert work == [b"$2b$04$"] * 3
 
 
+def total(work: list[bytes]) -> int:
+    """Return the rounds that were done."""
+    return sum(2 ** int(salt[4:6]) for salt in work)
+
+
+@pytest.mark.parametrize("typed", ["wrong", DECOMPOSED, COMPOSED])
+def test_a_hash_of_lower_cost_or_another_scheme_costs_exactly_the_same_work(typed: str, work: list[bytes]) -> None:
+    dear = 8
+    stored = [passwords.hash_password(COMPOSED, cost) for cost in range(4, dear + 1)]
+    stored += [passwords.hash_password(COMPOSED * 10, cost) for cost in range(4, dear + 1)]
+    spellings = 2 if typed == DECOMPOSED else 1
+    for one in (None, *stored, *FOREIGN.values(), "*", "$2x$04$" + "a" * 53):
+        work.clear()
+        passwords.matches(typed, one, dear)
+        assert total(work) == spellings * 2**dear, one
+
+
 @pytest.mark.parametrize("stored", NO_HASH, ids=ascii)
 def test_a_stored_hash_that_cannot_be_checked_costs_the_same_work_too(stored: str, work: list[bytes]) -> None:
-    passwords.matches("password", stored, COST)
-    assert b"$2b$04$" in work
+    assert passwords.matches("password", stored, COST) is None
+    assert total(work) == 2**COST
+
+
+# --- names and lists
+
+
+@pytest.mark.parametrize("password", ["alice in wonderland", "I am ALICE!", "xxalicexx"])
+def test_a_password_with_the_username_in_it_is_refused(password: str) -> None:
+    for name in ("alice", "alice@example.com"):
+        with pytest.raises(InvalidRequest, match=r"^The password must not contain the username\.$"):
+            passwords.accept(password, name)
+    assert passwords.accept(password, "bob") == password
+    assert passwords.accept(password, "al") == password  # too short to say anything
+
+
+@pytest.mark.parametrize("password", ["password", "Password1", "PASSWORD", "12345678", "iloveyou"])
+def test_a_password_that_is_tried_first_is_refused_in_whatever_case(password: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^This password is among those that are tried first\. Choose another\.$"):
+        passwords.accept(password)
+
+
+def test_the_lengths_are_a_rule() -> None:
+    rule = passwords.Rule(12, 64)
+    assert passwords.accept("%" * 12, rule=rule) == "%" * 12
+    for password in ("%" * 11, "%" * 65):
+        with pytest.raises(InvalidRequest, match=r"^The password must have 12 to 64 characters\.$"):
+            passwords.accept(password, rule=rule)

@@ -14,7 +14,7 @@ from rolegate import errors, model, parts, roles
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
-    from rolegate import http
+    from rolegate import credentials, http
     from rolegate.deadline import Deadline
     from rolegate.observe import Log
 
@@ -53,49 +53,74 @@ def endpoint(handle: "Callable[[http.Request], http.Response]") -> "http.Handler
     """Make a Lambda handler of a function from request to response."""
     from rolegate import http
 
-    return http.endpoint(handle, _settings().text("ALLOWED_ORIGIN"), _log(), _deadline())
+    env = _settings()
+    return http.endpoint(handle, env.text("ALLOWED_ORIGIN"), _log(), _deadline(), parts.edge(env))
 
 
-def register() -> Callable[[str, str], model.User]:
-    """Build `POST /register`: (username, password) -> the new user."""
-    from rolegate import flows, passwords
+def register() -> Callable[[str, str, model.Caller], model.User]:
+    """Build `POST /register`: (username, password, caller) -> the new user."""
+    from rolegate import attempts, credentials
 
     env = _settings()
     if env.choice("REGISTRATION", "closed", "open") == "closed":
         return _closed
-    cost, table, audit = env.whole("BCRYPT_COST", 4, 15), _stores(env).users(), _log().event
-    role = parts.roles(env).lowest
-
-    def hash_password(password: str) -> str:
-        return passwords.hash_password(passwords.accept(password), cost)
-
-    return lambda name, password: flows.register(
-        name, password, role=role, users_table=table, hash_password=hash_password, audit=audit, now=_now()
+    stores = _stores(env)
+    world = credentials.Registration(
+        users=stores.users(),
+        attempts=stores.attempts(),
+        limit=attempts.Limit(*env.rate("NETWORK_LIMIT")),
+        accept=parts.accept(env),
+        make=parts.keeping(env).make,
+        role=parts.roles(env).lowest,
+        audit=_log().event,
     )
+    return lambda name, password, caller: credentials.register(name, password, caller, world, _now())
 
 
-def _closed(_name: str, _password: str) -> model.User:
+def _closed(_name: str, _password: str, _caller: model.Caller) -> model.User:
     raise errors.Forbidden("Registration is closed.")
 
 
 def login() -> Callable[[str, str, str | None, model.Caller], model.Tokens]:
     """Build `POST /login`: (username, password, audience or None, caller) -> tokens."""
-    from rolegate import flows, passwords
+    from rolegate import credentials
+
+    world = _sign_in(_settings())
+    return lambda name, password, audience, caller: credentials.login(name, password, audience, caller, world, _now())
+
+
+def change_password() -> Callable[[Mapping[str, str], str, str, model.Caller], model.Tokens]:
+    """Build `POST /me/password`: (what the authorizer says, current and new password, caller) -> fresh tokens."""
+    from rolegate import credentials
 
     env = _settings()
-    cost, stores = env.whole("BCRYPT_COST", 4, 15), _stores(env)
-    world = flows.SignIn(
+    world, accept = _sign_in(env), parts.accept(env)
+
+    def change(identity: Mapping[str, str], current: str, new: str, caller: model.Caller) -> model.Tokens:
+        who = credentials.Identity(*(identity[name] for name in credentials.Identity._fields))
+        return credentials.change_password(who, current, accept(new, who.username), caller, world, _now())
+
+    return change
+
+
+def _sign_in(env: Settings) -> "credentials.SignIn":
+    from rolegate import credentials
+
+    stores = _stores(env)
+    return credentials.SignIn(
         users=stores.users(),
         sessions=stores.sessions(),
-        matches=lambda password, stored: passwords.matches(password, stored, cost),
+        attempts=stores.attempts(),
+        limits=parts.limits(env),
+        passwords=parts.keeping(env),
         issuer=parts.issuer(env),
         signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
         refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
         audit=_log().event,
         policy=parts.policy(env, grace=0, rotations_per_late_retry=0),
         session_lifetime=env.whole("SESSION_DAYS", 1, 365) * parts.DAY,
+        clock=lambda: _now(),  # noqa: PLW0108 - tests set another clock
     )
-    return lambda name, password, audience, caller: flows.login(name, password, audience, caller, world, _now())
 
 
 def refresh() -> Callable[[str, model.Caller], model.Tokens]:

@@ -30,6 +30,32 @@ class Deadline:
         return self._ends_at - self._clock()
 
 
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Make several calls at once, and return what each gives; raise what the first of them raised, when all have ended.
+
+    A store's calls wait for its answer most of their time: at once they take one round trip.
+    """
+    outcomes: list[tuple[Any, BaseException | None]] = [(None, None)] * len(calls)
+
+    def run(place: int, call: Callable[[], Any]) -> None:
+        try:
+            outcomes[place] = call(), None
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            outcomes[place] = None, error
+
+    threads = [threading.Thread(target=run, args=one, daemon=True) for one in list(enumerate(calls))[1:]]
+    for thread in threads:
+        thread.start()
+    for call in calls[:1]:  # in this thread, which would only wait
+        run(0, call)
+    for thread in threads:
+        thread.join()
+    for _, error in outcomes:
+        if error is not None:
+            raise error
+    return [given for given, _ in outcomes]
+
+
 def within(seconds: float, call: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the call gives
     """Return what a call gives, or raise `TimeoutError` when `seconds` have passed.
 

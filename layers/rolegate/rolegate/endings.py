@@ -24,7 +24,7 @@ class One(NamedTuple):
 
 
 class All(NamedTuple):
-    """The end of every session of a user: what the user is after it, or None for a user who is deleted."""
+    """The end of every session of a user: what the user is after it (`users.ended`), or None for one who is deleted."""
 
     seen: User
     then: User | None
@@ -43,7 +43,7 @@ def end(what: One | All, because: Because, audit: Audit, now: int, caller: Calle
             done = sessions.revoke(user_id, session_id, because, now) is not None
         case All(seen, then, table):
             event, who = "sessions_ended", {"user_id": seen.user_id, "username": seen.username}
-            done = table.change(seen, users.ended(then, because, now)) if then else table.delete(seen, now)
+            done = table.change(seen, then) if then else table.delete(seen, now)
     if done:
         audit(event, because=because, **who, **(caller._asdict() if caller else {}))
     return done
@@ -54,29 +54,18 @@ def end_session(user_id: str, session_id: str, sessions: "Sessions", audit: Audi
     return end(One(user_id, session_id, sessions), Because.ADMIN, audit, now)
 
 
-class PasswordChange(NamedTuple):
-    """What a change of a password needs from the world."""
+def replace_password(
+    seen: User, password_hash: str, table: "Users", audit: Audit, now: int, caller: Caller | None = None
+) -> User:
+    """Give a user another password, and end every session; return the user as they are then.
 
-    users: "Users"
-    matches: users.Matches
-    hash_password: Callable[[str], str]
-    audit: Audit
-
-
-def change_password(name: str, current: str, new: str, caller: Caller, world: PasswordChange, now: int) -> None:
-    """Give a user who proves the current password a new one, and end every session.
-
-    A client that got no answer, or `Unavailable`, should try to sign in with the new password: it may be in force.
-    Raises `InvalidCredentials` as a sign-in does, `InvalidRequest` for a new password outside the rules, and
-    `Unavailable` when the user was changed meanwhile: perhaps the password that was proved is the current one no more.
+    Raises `Unavailable` when the user was changed since they were read: perhaps the password that was proved is the
+    current one no more.
     """
-    user, proved = users.proved(name, current, world.users.get, world.matches)
-    if user is None or not proved:
-        world.audit("password_change_refused", user_id=user.user_id if user else None, **caller._asdict())
-        raise errors.InvalidCredentials
-    changed = users.with_password(user, world.hash_password(new), now)
-    if not end(All(user, changed, world.users), Because.PASSWORD_CHANGED, world.audit, now, caller):
+    then = users.ended(users.with_password(seen, password_hash, now), Because.PASSWORD_CHANGED, now)
+    if not end(All(seen, then, table), Because.PASSWORD_CHANGED, audit, now, caller):
         raise errors.Unavailable
+    return then
 
 
 def disable(name: str, table: "Users", audit: Audit, now: int) -> None:
@@ -107,6 +96,8 @@ def _all(
         user = users.found(name, table.get)
         if user is None or user.deleted_at is not None:
             raise errors.NotFound("There is no such user.")
-        if end(All(user, then(user), table), because, audit, now):
+        changed = then(user)
+        ended = users.ended(changed, because, now) if changed else None
+        if end(All(user, ended, table), because, audit, now):
             return
     raise errors.Unavailable

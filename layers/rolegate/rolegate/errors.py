@@ -85,6 +85,17 @@ class UsernameTaken(RolegateError):
     detail = "This username is taken."
 
 
+class TooManyAttempts(RolegateError):
+    """Too many guesses at a password; there is room for another in `retry_after` seconds (RFC 6585, section 4)."""
+
+    code = "too_many_attempts"
+    detail = "Too many attempts. Try again later."
+
+    def __init__(self, detail: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
 class PayloadTooLarge(RolegateError):
     """The body is larger than any request of ours needs."""
 

@@ -1,9 +1,8 @@
 """The use cases: each tells its story in order; the rules, the stores and the clock are handed in."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from rolegate import endings, errors, keyring, sessions, users, verify
+from rolegate import endings, errors, keyring, sessions, verify
 from rolegate.model import Audit, Because, Caller, Presented, Session, Tokens, User
 
 if TYPE_CHECKING:  # each function loads only what its own flow needs
@@ -11,55 +10,6 @@ if TYPE_CHECKING:  # each function loads only what its own flow needs
     from rolegate.stores.sessions import Sessions
     from rolegate.stores.users import Users
     from rolegate.tokens import Issuer
-
-Hash = Callable[[str], str]
-
-
-def register(
-    name: str, password: str, *, role: str, users_table: "Users", hash_password: Hash, audit: Audit, now: int
-) -> User:
-    """Create a user. Raises `InvalidRequest` for a name or password outside the rules, `UsernameTaken`."""
-    user = users.create(users.username(name), hash_password(password), role, now)
-    users_table.create(user)
-    audit("registered", username=user.username, user_id=user.user_id, role=role)
-    return user
-
-
-class SignIn(NamedTuple):
-    """What a sign-in needs from the world."""
-
-    users: "Users"
-    sessions: "Sessions"
-    matches: users.Matches
-    issuer: "Issuer"
-    signing_keys: "Rings"
-    refresh_keys: "Rings"
-    audit: Audit
-    policy: sessions.Policy
-    session_lifetime: int  # seconds
-
-
-def login(name: str, password: str, audience: str | None, caller: Caller, world: SignIn, now: int) -> Tokens:
-    """Begin a session with a username and a password (RFC 6749, section 4.3, without its clients).
-
-    Raises `InvalidCredentials` alike, after the same work, for a name that cannot be, is nobody's, or is disabled, and
-    for a wrong password; `InvalidRequest` for an audience that is not configured; `Unavailable`.
-    """
-    audience = world.policy.audiences[0] if audience is None else audience
-    if audience not in world.policy.audiences:
-        raise errors.InvalidRequest("The field 'audience' names no audience of this service.")
-    user, proved = users.proved(name, password, world.users.get, world.matches)
-    if user is None or not proved:
-        world.audit("login_refused", user_id=user.user_id if user else None, **caller._asdict())
-        raise errors.InvalidCredentials
-    signing, sealing = world.signing_keys.ring(now).current, world.refresh_keys.ring(now).current
-    world.issuer.prepare(user, signing)  # before the write: what fails here has changed nothing
-    session = sessions.start(
-        user, audience, caller, sealing.kid, world.policy.token_lifetime, world.session_lifetime, now
-    )
-    world.sessions.put(session)
-    world.audit("logged_in", **_who(session), **caller._asdict())
-    return world.issuer.issue(user, session, signing, sealing, now)
 
 
 class Refresh(NamedTuple):

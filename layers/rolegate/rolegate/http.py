@@ -12,6 +12,8 @@ from rolegate.model import Caller, Tokens
 
 Event = Mapping[str, Any]
 LARGEST_BODY = 65_536  # bytes
+# It has a port: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/adding-cloudfront-headers.html
+CLOUDFRONT = "cloudfront-viewer-address"
 
 STATUS: Mapping[type[errors.RolegateError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Bad Request"),
@@ -26,6 +28,7 @@ STATUS: Mapping[type[errors.RolegateError], tuple[int, str]] = {
     errors.UsernameTaken: (409, "Conflict"),
     errors.PayloadTooLarge: (413, "Content Too Large"),
     errors.UnsupportedMediaType: (415, "Unsupported Media Type"),
+    errors.TooManyAttempts: (429, "Too Many Requests"),
     errors.Unavailable: (503, "Service Unavailable"),
     errors.RolegateError: (500, "Internal Server Error"),
 }
@@ -39,11 +42,31 @@ class Response(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
+class Edge(NamedTuple):
+    """One's own CDN before the gateway, which alone knows a secret and sends it as `X-Edge-Secret` with each request.
+
+    Only with it is the client's address taken from the header that the CDN writes; whoever comes past the CDN can write
+    that header too.
+    """
+
+    secret_sha256: str
+    header: str
+
+    def verifies(self, secret: str | None) -> bool:
+        """Tell whether this is the CDN's secret, of which only the hash is known here."""
+        import hashlib  # noqa: PLC0415 - few deployments have a CDN
+        import hmac  # noqa: PLC0415
+
+        told = hashlib.sha256((secret or "").encode(errors="replace")).hexdigest()
+        return hmac.compare_digest(told, self.secret_sha256)
+
+
 class Request:
     """What a handler may ask of an event of a REST API, or of an HTTP API's payload 2.0."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, edge: Edge | None = None) -> None:
         self.event = event
+        self._edge = edge
 
     @property
     def resource(self) -> str:
@@ -52,9 +75,13 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """The address that the gateway saw, and the agent cut to what is worth keeping."""
+        """The address that the gateway saw, or one's own CDN, and the agent cut to what is worth keeping."""
         identity = self.event["requestContext"].get("identity") or {}
-        return Caller(str(identity.get("sourceIp") or ""), _printable(str(identity.get("userAgent") or ""))[:256])
+        seen = str(identity.get("sourceIp") or "")
+        if self._edge is not None and self._edge.verifies(self.header("x-edge-secret")):
+            told = self.header(self._edge.header) or ""
+            seen = _address(told, with_port=self._edge.header == CLOUDFRONT) or seen
+        return Caller(seen, _printable(str(identity.get("userAgent") or ""))[:256])
 
     @property
     def identity(self) -> Mapping[str, str]:
@@ -128,7 +155,11 @@ Handler = Callable[[Event, object], dict[str, Any]]
 
 
 def endpoint(
-    handle: Callable[[Request], Response], allowed_origin: str, log: observe.Log, deadline: Deadline
+    handle: Callable[[Request], Response],
+    allowed_origin: str,
+    log: observe.Log,
+    deadline: Deadline,
+    edge: Edge | None = None,
 ) -> Handler:
     """Return the Lambda handler of an API's route: one request in, one answer out, whatever happens between."""
     cors = {"Access-Control-Allow-Origin": allowed_origin, "Access-Control-Expose-Headers": "Retry-After"}
@@ -139,7 +170,7 @@ def endpoint(
         log.request_id = getattr(context, "aws_request_id", None)
         deadline.begin(context)
         try:
-            response = handle(Request(event))
+            response = handle(Request(event, edge))
         except errors.RolegateError as error:
             if isinstance(error, errors.Unavailable):
                 log.failure(error)
@@ -189,7 +220,7 @@ def problem(error: errors.RolegateError) -> Response:
     status, title = STATUS[kind]
     body = {"type": "about:blank", "title": title, "status": status, "detail": error.detail, "code": error.code}
     headers = {"Content-Type": "application/problem+json", "Cache-Control": "no-store"}
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, errors.Unavailable | errors.TooManyAttempts):
         headers["Retry-After"] = str(error.retry_after)
     return Response(status, body, headers)
 
@@ -209,6 +240,19 @@ def render(response: Response, more: Mapping[str, str]) -> dict[str, Any]:
         "body": body,
         "isBase64Encoded": False,
     }
+
+
+def _address(told: str, *, with_port: bool) -> str | None:
+    """Return the address in what a CDN says, if it is one; that of an IPv6 client may look like one with a port."""
+    import ipaddress  # noqa: PLC0415 - few deployments have a CDN
+
+    told = told.strip()
+    if with_port or told.count(":") == 1 or "]:" in told:
+        told = told.rpartition(":")[0]
+    try:
+        return str(ipaddress.ip_address(told.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return None
 
 
 def _printable(text: str) -> str:

@@ -17,14 +17,24 @@ class Caller(NamedTuple):
     @property
     def network(self) -> str:
         """The IPv4 address, or the first 64 bits of an IPv6 one: what one household or phone keeps."""
+        return self._first(64)
+
+    @property
+    def site(self) -> str:
+        """The IPv4 address, or the first 48 bits of an IPv6 one: what a provider gives one customer (RFC 6177)."""
+        return self._first(48)
+
+    def _first(self, bits: int) -> str:
         if ":" not in self.source_ip:
             return self.source_ip
         import ipaddress  # noqa: PLC0415 - costs a cold start what most callers never need
 
         try:
-            return str(ipaddress.ip_network(f"{self.source_ip}/64", strict=False))
+            address = ipaddress.IPv6Address(self.source_ip)
         except ValueError:
             return self.source_ip
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.IPv6Network((int(address), bits), strict=False))
 
 
 class Because(StrEnum):
@@ -52,6 +62,7 @@ class User(NamedTuple):
     created_at: int
     updated_at: int
     password_changed_at: int
+    password_imported: bool = False  # the hash was made by another system
     disabled: bool = False
     deleted_at: int | None = None
     sessions_ended_at: int | None = None

@@ -13,6 +13,7 @@ from rolegate.errors import Misconfigured
 METRICS: Mapping[str, str] = {
     "refresh_token_reused": "RefreshTokenReused",
     "refresh_repeated_elsewhere": "RefreshRepeatedElsewhere",
+    "attempts_limited": "AttemptsLimited",
     "authorizer_unavailable": "AuthorizerUnavailable",
     "rotation_failed": "RotationFailed",
 }

@@ -4,15 +4,17 @@ Each part imports what it needs itself, for imports are most of a cold start.
 """
 
 # ruff: noqa: PLC0415 - see above
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from rolegate.roles import Roles, parse
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
-    from rolegate import sessions, tokens
+    from rolegate import attempts, credentials, http, sessions, tokens
     from rolegate.deadline import Deadline
+    from rolegate.stores.attempts import Attempts
     from rolegate.stores.documents import Documents
     from rolegate.stores.rings import Rings, RingStore
     from rolegate.stores.sessions import Sessions
@@ -36,6 +38,12 @@ class Stores:
         from rolegate.stores.users import Users
 
         return Users(self._client("dynamodb"), self._env.text("USERS_TABLE"))
+
+    def attempts(self) -> "Attempts":
+        """Make the store of guesses."""
+        from rolegate.stores.attempts import Attempts
+
+        return Attempts(self._client("dynamodb"), self._env.text("ATTEMPTS_TABLE"))
 
     def sessions(self) -> "Sessions":
         """Make the store of sessions."""
@@ -74,6 +82,47 @@ def policy(env: Settings, grace: int, rotations_per_late_retry: int) -> "session
     from rolegate import sessions
 
     return sessions.Policy(refresh_lifetime(env), grace, rotations_per_late_retry, env.several("AUDIENCES"))
+
+
+def limits(env: Settings) -> "attempts.Limits":
+    """Say how often a password may be guessed."""
+    from rolegate import attempts
+
+    names = ("USER_NETWORK_LIMIT", "USER_LIMIT", "NETWORK_LIMIT")
+    return attempts.Limits(*(attempts.Limit(*env.rate(name)) for name in names))
+
+
+def keeping(env: Settings) -> "credentials.Passwords":
+    """Say how passwords are kept and checked."""
+    from rolegate import credentials, passwords
+
+    cost = env.whole("BCRYPT_COST", 4, passwords.HIGHEST)
+    return credentials.Passwords(
+        make=lambda password: passwords.hash_password(password, cost),
+        matches=lambda password, user: passwords.matches(
+            password, user.password_hash if user else None, cost, imported=bool(user and user.password_imported)
+        ),
+        renewed=lambda password, user: passwords.renewed(
+            password, user.password_hash, cost, imported=user.password_imported
+        ),
+    )
+
+
+def accept(env: Settings) -> Callable[[str, str], str]:
+    """Say which new passwords are accepted: (password, username) -> the password as it is kept."""
+    from rolegate import passwords
+
+    shortest, longest = env.whole("PASSWORD_MIN_LENGTH", 8, 64), env.whole("PASSWORD_MAX_LENGTH", 64, passwords.LONGEST)
+    return partial(passwords.accept, rule=passwords.Rule(shortest, longest))
+
+
+def edge(env: Settings) -> "http.Edge | None":
+    """Say how one's own CDN proves itself, if there is one."""
+    if not env.environ.get("EDGE_SECRET_SHA256"):
+        return None
+    from rolegate import http
+
+    return http.Edge(env.digest("EDGE_SECRET_SHA256"), env.text("EDGE_ADDRESS_HEADER").lower())
 
 
 def issuer(env: Settings) -> "tokens.Issuer":

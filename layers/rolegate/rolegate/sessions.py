@@ -63,6 +63,19 @@ def start(
     )
 
 
+def stands(session: Session | None, user: User, policy: Policy, not_before: int, now: int) -> bool:
+    """Tell whether a session of `user` goes on, and may bring new tokens; none from before `not_before` does."""
+    return (
+        session is not None
+        and session.revoked_at is None
+        and session.epoch == user.session_epoch
+        and session.expires_at > now
+        and session.auth_time >= not_before
+        and session.audience in policy.audiences
+        and user.may_sign_in
+    )
+
+
 def successor(presented: Presented, kid: str, lifetime: int, now: int) -> RefreshToken:
     """Return the next refresh token of a session: a full `lifetime` in seconds, never past the session's end."""
     return RefreshToken(

@@ -1,5 +1,6 @@
 """Read settings from an environment: each checked at a cold start, with a message that says what would be right."""
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -31,6 +32,20 @@ class Settings(NamedTuple):
         if not value.isascii() or not value.isdecimal() or len(value) > 9 or not least <= int(value) <= most:  # noqa: PLR2004 - any is too many
             raise Misconfigured(f"{name} is '{value}'. It must be a whole number from {least} to {most}.")
         return int(value)
+
+    def rate(self, name: str) -> tuple[int, int]:
+        """Return a number and the seconds that it is for, written `number/seconds`."""
+        match = re.fullmatch(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,6})", self.text(name), re.ASCII)
+        if match is None:
+            raise Misconfigured(f"{name} is '{self.text(name)}'. It must be two whole numbers, such as 10/900.")
+        return int(match[1]), int(match[2])
+
+    def digest(self, name: str) -> str:
+        """Return a SHA-256 in hexadecimal."""
+        value = self.text(name).lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise Misconfigured(f"{name} must be a SHA-256 in hexadecimal: 64 digits.")
+        return value
 
     def several(self, name: str) -> tuple[str, ...]:
         """Return the values of a comma-separated list with something in it."""

@@ -12,7 +12,6 @@ USERNAME_RULE = (
     "A username has 1 to 128 characters: letters a to z, digits, and . _ + @ - after the first. "
     "It must not have the form of a UUID."
 )
-Matches = Callable[[str, str | None], bool]  # whether a password is that of a stored hash, if there is one
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,127}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -51,24 +50,19 @@ def found(typed: str, get: Callable[[str], User | None]) -> User | None:
         return None
 
 
-def proved(typed: str, password: str, get: Callable[[str], User | None], matches: Matches) -> tuple[User | None, bool]:
-    """Return whose name it is, if anybody's, and whether the password proves them and they may sign in.
-
-    The same work is done for everybody.
-    """
-    user = found(typed, get)
-    usable = user is not None and user.may_sign_in
-    return user, matches(password, user.password_hash if user and usable else None)
-
-
 def with_password(user: User, password_hash: str, now: int) -> User:
     """Return the user with another password."""
-    return user._replace(password_hash=password_hash, password_changed_at=now)
+    return user._replace(password_hash=password_hash, password_changed_at=now, password_imported=False)
 
 
 def ended(user: User, because: Because, now: int) -> User:
     """Return the user with every session ended: a new epoch, and why."""
     return user._replace(session_epoch=epoch(), sessions_ended_at=now, sessions_ended_because=because, updated_at=now)
+
+
+def ended_at(user: User) -> int:
+    """Return when whoever was signed in last had to prove the password anew."""
+    return max(user.password_changed_at, user.sessions_ended_at or 0)
 
 
 def epoch() -> str:

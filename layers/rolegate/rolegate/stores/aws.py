@@ -1,5 +1,6 @@
 """One way to every AWS service: bounded in time, and its errors put into our words in one place."""
 
+import logging
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,8 @@ def client(service: str, deadline: Deadline) -> Any:  # noqa: ANN401 - botocore 
     The SDK's own limits are for one read, one address, one handshake: what drips is only ended by the deadline. A try
     that would not end in time is not begun. From botocore alone: boto3 would cost a cold start a fifth more.
     """
+    for name in ("botocore", "urllib3"):  # at level DEBUG they would log hashes, tokens and keys
+        logging.getLogger(name).setLevel(logging.INFO)
     made: Any = botocore.session.get_session().create_client(service, config=BOUNDED)
 
     def in_time(**_: object) -> None:

@@ -39,6 +39,16 @@ class Sessions:
                 if there is None or there.live.id != session.live.id:
                     raise Unavailable from error
 
+    def get(self, user_id: str, session_id: str) -> Session | None:
+        """Return a session, if there is one."""
+        with aws.reached():
+            found = self._client.get_item(
+                TableName=self._table,
+                Key=items.item({"user_id": user_id, "session_id": session_id}),
+                ConsistentRead=True,
+            )
+        return items.to_session(found["Item"]) if "Item" in found else None
+
     def rotate(
         self, presented: Presented, fresh: RefreshToken, epoch: str, caller: Caller, policy: Policy, now: int
     ) -> Session | Refusal:

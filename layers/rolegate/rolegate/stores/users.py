@@ -34,9 +34,13 @@ class Users:
     def create(self, user: User) -> None:
         """Store a new user, in one transaction with the check that nobody ever had this name.
 
-        Raises `UsernameTaken` otherwise. A lost answer that the client retries is the same transaction to DynamoDB.
+        Raises `UsernameTaken` otherwise, but not of this very user: then a first try landed and its answer got lost.
         """
-        absent = {"TableName": self._table, "ConditionExpression": "attribute_not_exists(username)"}
+        absent = {
+            "TableName": self._table,
+            "ConditionExpression": "attribute_not_exists(username)",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
         with aws.reached():
             try:
                 self._client.transact_write_items(
@@ -46,9 +50,12 @@ class Users:
                     ]
                 )
             except ClientError as error:
-                if aws.condition_failed(error):
+                if not aws.condition_failed(error):
+                    raise
+                reasons: Any = error.response.get("CancellationReasons", [])
+                there = items.plain(reasons[0].get("Item", {})) if reasons else {}
+                if there.get("user_id") != user.user_id:
                     raise UsernameTaken from None
-                raise
 
     def set_role(self, username: str, role: str, now: int) -> User | None:
         """Change the role of a user who is there, and return the user; access tokens follow at the next refresh."""
@@ -92,6 +99,23 @@ class Users:
                     raise
                 stands: Any = error.response.get("Item")
                 return bool(stands) and items.to_user(stands).session_epoch == then.session_epoch
+        return True
+
+    def renew_hash(self, seen: User, password_hash: str) -> bool:
+        """Store another hash of the same password in place of the one that was seen; tell whether that was there."""
+        with aws.reached():
+            try:
+                self._client.update_item(
+                    TableName=self._table,
+                    Key=items.item({"username": seen.username}),
+                    UpdateExpression="SET password_hash = :new REMOVE password_imported",
+                    ConditionExpression="password_hash = :seen",
+                    ExpressionAttributeValues=items.item({":new": password_hash, ":seen": seen.password_hash}),
+                )
+            except ClientError as error:
+                if aws.condition_failed(error):
+                    return False
+                raise
         return True
 
     def delete(self, seen: User, now: int) -> bool:
