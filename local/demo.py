@@ -7,9 +7,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
+from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from local.home import ROOT, Home, read
+from local.process import Failure
 
 ORIGIN = "https://app.example.com"
 
@@ -62,12 +64,25 @@ class Story:
         return answer
 
 
+def sign_in(story: Story, what: str, username: str, password: str, expected: str) -> dict[str, str]:
+    """Tell of a sign-in; return its tokens.
+
+    Raises:
+        Failure: Too many guesses keep the user out, and everything that follows.
+    """
+    answer = story.ask("POST", "/login", {"username": username, "password": password})
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        unlock = f".local/venv/bin/rolegate users unlock {username} --address 127.0.0.1"
+        raise Failure(f"Too many guesses keep {username} out. Have them forgotten: {unlock}")
+    return dict(story.tell(what, answer, HTTPStatus.OK, expected).body)
+
+
 def tell_all(story: Story, passwords: Mapping[str, str]) -> None:
     """Tell every chapter."""
     name, password = f"demo-{secrets.token_hex(4)}", secrets.token_urlsafe(12)
     account = {"username": name, "password": password}
     story.tell("a new user", story.ask("POST", "/register", account), 201, '"role": "user"')
-    user = story.tell("signs in", story.ask("POST", "/login", account), 200, '"refresh_token"').body
+    user = sign_in(story, "signs in", name, password, '"refresh_token"')
     bearer = f"Bearer {user['access_token']}"
     story.tell("who am I", story.ask("GET", "/me", Authorization=bearer), 200, name)
     story.tell(
@@ -81,6 +96,7 @@ def tell_all(story: Story, passwords: Mapping[str, str]) -> None:
     bearer = f"Bearer {renewed['access_token']}"
     story.tell("the new access token works", story.ask("GET", "/hello", Authorization=bearer), 200, f"Hello {name}!")
     forgeries(story, renewed)
+    renewed = another_password(story, renewed, password)
     leave = {"refresh_token": renewed["refresh_token"]}
     story.tell("logs out", story.ask("POST", "/logout", leave), 200, '"message": "Logged out successfully"')
     story.tell("refreshes after that", refresh(story, renewed["refresh_token"]), 401, "Refresh token revoked")
@@ -91,8 +107,8 @@ def tell_all(story: Story, passwords: Mapping[str, str]) -> None:
 def roles(story: Story, passwords: Mapping[str, str]) -> None:
     """Let the manager and the admin through where a manager is asked for."""
     for username, role in (("bob", "manager"), ("carol", "admin")):
-        login = story.ask("POST", "/login", {"username": username, "password": passwords[username]})
-        token = story.tell(f"{username} signs in", login, 200, f'"role": "{role}"').body["access_token"]
+        signed_in = sign_in(story, f"{username} signs in", username, passwords[username], f'"role": "{role}"')
+        token = signed_in["access_token"]
         answer = story.ask("GET", "/manager", Authorization=f"Bearer {token}")
         story.tell(f"{username}, {role}", answer, 200, f"Hello {username}! You have manager access.")
 
@@ -121,6 +137,20 @@ def strangers(story: Story, name: str) -> None:
     first = story.tell("a wrong password", story.ask("POST", "/login", wrong), 401, "Invalid credentials")
     unknown = story.ask("POST", "/login", wrong | {"username": f"{name}-unknown"})
     story.tell("an unknown user, the same bytes", unknown, 401, "Invalid credentials", so=unknown.raw == first.raw)
+    for _ in range(9):
+        story.ask("POST", "/login", wrong)
+    eleventh = story.ask("POST", "/login", wrong)
+    waits = 0 < int(eleventh.headers.get("Retry-After", "0")) <= 900  # noqa: PLR2004 - the limit's quarter of an hour
+    story.tell("the eleventh guess", eleventh, 429, "Too many attempts. Try again later.", so=waits)
+
+
+def another_password(story: Story, tokens: Mapping[str, str], password: str) -> dict[str, str]:
+    """Change the password, which ends every session but the one that it begins; return that one's tokens."""
+    change = {"current_password": password, "new_password": secrets.token_urlsafe(12)}
+    asked = story.ask("POST", "/me/password", change, Authorization=f"Bearer {tokens['access_token']}")
+    fresh = story.tell("another password", asked, 200, '"refresh_token"').body
+    story.tell("the session of before", refresh(story, tokens["refresh_token"]), 401, "Refresh token revoked")
+    return dict(fresh)
 
 
 def browser(story: Story) -> None:
@@ -150,6 +180,9 @@ def main() -> int:
     story = Story(read(home.stack)["api_url"])
     try:
         tell_all(story, read(home.users))
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return 1
     except urllib.error.URLError as error:
         print(f"{story.url} does not answer ({error.reason}). Start it again: make up", file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ from local.server import Server
 # Of the stack's outputs, those that its users need, by the names that they know.
 OUTPUTS = {
     "jwks_url": "JwksUrl",
+    "attempts_table": "AttemptsTable",
     "users_table": "UsersTable",
     "sessions_table": "SessionsTable",
     "signing_keys_secret": "SigningKeysSecret",

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from local import demo_users
+from local import demo, demo_users
 from local.demo import Answer, Story
 from local.deploy import outputs_of, sam_deploy
 from local.home import ARCHITECTURE, ROOT, Home, read
@@ -66,10 +66,8 @@ def main() -> int:
             "The demo users' passwords are not known here, so nobody can sign in. Start afresh: make down, make up"
         )
     for username, role in demo_users.ROLES.items():
-        password = passwords[username]
-        login = first.ask("POST", "/login", {"username": username, "password": password})
-        signed_in = first.tell(f"{username} signs in at Rolegate", login, 200, f'"role": "{role}"')
-        tokens[role] = signed_in.body["access_token"]
+        what = f"{username} signs in at Rolegate"
+        tokens[role] = demo.sign_in(first, what, username, passwords[username], f'"role": "{role}"')["access_token"]
     surprises = first.surprises
     for api, url in addresses.items():
         story = Story(url)

@@ -58,7 +58,7 @@ def _users_parser(parser: argparse.ArgumentParser) -> None:
     set_role.add_argument("role", help="one of the stack's roles")
     unlock = actions.add_parser("unlock", help="forget the guesses that keep a user out")
     unlock.add_argument("username")
-    unlock.add_argument("--address", help="the address that the user comes from, whose own guesses are forgotten too")
+    unlock.add_argument("--address", help="where the user comes from: what that network has used up is forgotten too")
     actions.add_parser("list", help="show every user, one a line")
 
 
@@ -85,7 +85,11 @@ def _users(found: stack.Stack, given: argparse.Namespace) -> None:
             print(f"{changed.username} has the role {changed.role} now; access tokens follow at their next refresh.")
         case "unlock":
             name = users.unlock(found, given.username, given.address)
-            print(f"{name} may try again{f' from {given.address}' if given.address else ''}.")
+            if given.address is None:
+                print(f"Forgotten: the guesses at the name {name} from all networks together.")
+                print("What one network has used up by itself is forgotten with its address: --address.")
+            else:
+                print(f"Forgotten: the guesses at the name {name}, and those from {given.address} at any name.")
         case _:
             for user in users.every(found):
                 print(_line(user))

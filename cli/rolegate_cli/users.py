@@ -47,7 +47,7 @@ def unlock(stack: Stack, typed: str, address: str | None) -> str:
     Return the username; raises `CommandError` for what is no address, and for a stack without limits.
     """
     try:
-        caller = Caller(str(ipaddress.ip_address(address)) if address else "")
+        caller = Caller(str(ipaddress.ip_address(address)) if address is not None else "")
     except ValueError:
         raise CommandError(f"'{address}' is no address. Give one such as 192.0.2.44 or 2001:db8::7.") from None
     if "AttemptsTable" not in stack.outputs:
@@ -55,7 +55,7 @@ def unlock(stack: Stack, typed: str, address: str | None) -> str:
     name = username(typed)
     guess = attempts.guess(name, caller, attempts.DEFAULT)
     table = Attempts(stack.client("dynamodb"), stack.outputs["AttemptsTable"])
-    for limiter in guess if address else (guess.user,):
+    for limiter in guess if address is not None else (guess.user,):
         table.forgive(limiter)
     return name
 

@@ -13,6 +13,7 @@ ENDING = ("rotate_keys_compromised.json", "rotate_keys_sign_out_everyone.json")
 FUNCTIONS = {
     "account": "AccountFunction",
     "authorizer": "ManagerAuthorizerFunction",
+    "change": "ChangePasswordFunction",
     "hello": "HelloFunction",
     "keys": "KeysFunction",
     "login": "LoginFunction",
@@ -23,6 +24,7 @@ FUNCTIONS = {
 }
 EXPECTED = {  # what the samples, whose tokens are placeholders, get
     "account.json": 401,
+    "change_password.json": 401,
     "hello.json": 200,
     "hello_admin.json": 200,
     "hello_manager.json": 200,

@@ -36,8 +36,7 @@ def operations() -> set[str]:
 @contextmanager
 def guesses_forgotten(world: Any) -> Iterator[None]:
     """Begin and end with nobody having guessed a password: all tests ask from one address."""
-    dynamodb = world.client("dynamodb")
-    [table] = [name for name in dynamodb.list_tables()["TableNames"] if "-Attempts-" in name]
+    dynamodb, table = world.client("dynamodb"), world.stack["attempts_table"]
 
     def forget() -> None:
         for item in dynamodb.scan(TableName=table)["Items"]:
@@ -54,7 +53,12 @@ def guesses_forgotten(world: Any) -> Iterator[None]:
 def talkative(world: Any) -> Iterator[None]:
     """Have every function say as much as Powertools can be told to; the local AWS begins each anew for that."""
     functions = world.client("lambda")
-    known = {one["FunctionName"]: one["Environment"]["Variables"] for one in functions.list_functions()["Functions"]}
+    ours = f"{world.stack['stack_name']}-"
+    known = {
+        one["FunctionName"]: one["Environment"]["Variables"]
+        for one in functions.list_functions()["Functions"]
+        if one["FunctionName"].startswith(ours)
+    }
     assert known
 
     def configure(more: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ UNAVAILABLE = (503, "unavailable", "The service is not available right now. Try 
 
 @pytest.fixture
 def world(world: World) -> World:
+    world.guesses = True
     world.add_user()
     world.wire.calls.clear()
     return world

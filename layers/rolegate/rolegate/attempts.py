@@ -37,11 +37,15 @@ DEFAULT = Limits(Limit(10, 900), Limit(100, 900), Limit(100, 10))
 
 
 class Limiter(NamedTuple):
-    """One limit of one name or network; its state is kept for `lifetime` seconds after the last guess."""
+    """One limit of one name or network; its state is kept for `lifetime` seconds after the last guess.
+
+    `kind` tells operators which of the three it is, and nobody's name.
+    """
 
     key: str
     limit: Limit
     lifetime: int
+    kind: str = ""
 
 
 class Guess(NamedTuple):
@@ -107,4 +111,4 @@ def retry_after(tat: int, limit: Limit, now: int) -> int:
 def _limiter(kind: str, limit: Limit, *whose: str, least: int = 0) -> Limiter:
     """Name a limiter by a hash, so that a long or odd name costs no more than another."""
     told = "\0".join((kind, *whose)).encode(errors="surrogatepass")
-    return Limiter(hashlib.sha256(told).hexdigest(), limit, max(least, limit.burst * limit.seconds))
+    return Limiter(hashlib.sha256(told).hexdigest(), limit, max(least, limit.burst * limit.seconds), kind)

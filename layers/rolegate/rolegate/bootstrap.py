@@ -14,7 +14,7 @@ from rolegate import errors, model, parts, roles
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
-    from rolegate import credentials, http
+    from rolegate import http
     from rolegate.deadline import Deadline
     from rolegate.observe import Log
 
@@ -25,6 +25,10 @@ def _settings() -> Settings:
 
 def _now() -> int:
     return int(time.time())
+
+
+def _clock() -> int:
+    return _now()  # of this moment: tests set another one
 
 
 def _wait(seconds: float) -> None:
@@ -54,7 +58,7 @@ def endpoint(handle: "Callable[[http.Request], http.Response]") -> "http.Handler
     from rolegate import http
 
     env = _settings()
-    return http.endpoint(handle, env.text("ALLOWED_ORIGIN"), _log(), _deadline(), parts.edge(env))
+    return http.endpoint(handle, env.text("ALLOWED_ORIGIN"), _log(), _deadline(), parts.cdn(env))
 
 
 def register() -> Callable[[str, str, model.Caller], model.User]:
@@ -85,7 +89,8 @@ def login() -> Callable[[str, str, str | None, model.Caller], model.Tokens]:
     """Build `POST /login`: (username, password, audience or None, caller) -> tokens."""
     from rolegate import credentials
 
-    world = _sign_in(_settings())
+    env = _settings()
+    world = parts.sign_in(env, _stores(env), _log().event, _clock)
     return lambda name, password, audience, caller: credentials.login(name, password, audience, caller, world, _now())
 
 
@@ -94,33 +99,13 @@ def change_password() -> Callable[[Mapping[str, str], str, str, model.Caller], m
     from rolegate import credentials
 
     env = _settings()
-    world, accept = _sign_in(env), parts.accept(env)
+    world, accept = parts.sign_in(env, _stores(env), _log().event, _clock), parts.accept(env)
 
     def change(identity: Mapping[str, str], current: str, new: str, caller: model.Caller) -> model.Tokens:
         who = credentials.Identity(*(identity[name] for name in credentials.Identity._fields))
         return credentials.change_password(who, current, accept(new, who.username), caller, world, _now())
 
     return change
-
-
-def _sign_in(env: Settings) -> "credentials.SignIn":
-    from rolegate import credentials
-
-    stores = _stores(env)
-    return credentials.SignIn(
-        users=stores.users(),
-        sessions=stores.sessions(),
-        attempts=stores.attempts(),
-        limits=parts.limits(env),
-        passwords=parts.keeping(env),
-        issuer=parts.issuer(env),
-        signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
-        refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
-        audit=_log().event,
-        policy=parts.policy(env, grace=0, rotations_per_late_retry=0),
-        session_lifetime=env.whole("SESSION_DAYS", 1, 365) * parts.DAY,
-        clock=lambda: _now(),  # noqa: PLW0108 - tests set another clock
-    )
 
 
 def refresh() -> Callable[[str, model.Caller], model.Tokens]:
@@ -248,28 +233,11 @@ def keys() -> Callable[[str], str]:
 
 def rotate_keys() -> Callable[[Mapping[str, Any]], Any]:
     """Build the keys' keeper: an event of CloudFormation, the schedule or an operator -> a report for the latter."""
-    from rolegate import custom_resource, keyring, rotation
+    from rolegate import custom_resource, rotation
 
-    env = _settings()
-    stores = _stores(env)
-    period = env.whole("KEY_ROTATION_DAYS", 1, 365) * parts.DAY
-    algorithm = env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA")
+    env, log = _settings(), _log()
     hierarchy, minimums = env.text("ROLES"), env.several("MIN_ROLES")
-    log = _log()
-    world = rotation.Rotation(
-        stores={
-            "signing": stores.ring_store("SIGNING_KEYS_SECRET"),
-            "refresh": stores.ring_store("REFRESH_KEYS_SECRET"),
-        },
-        rules={
-            "signing": keyring.Rule(algorithm, period, parts.access_lifetime(env), keyring.generate),
-            "refresh": keyring.Rule(keyring.HMAC, period, parts.refresh_lifetime(env), keyring.generate),
-        },
-        documents=stores.documents(),
-        audit=log.event,
-        measure=log.measure,
-        wait=_wait,
-    )
+    world = parts.rotation(env, _stores(env), log, _wait)
 
     def work(event: Mapping[str, Any]) -> rotation.Report:
         if "ResponseURL" in event:  # roles that make no sense stop a deployment here, before a function gets them

@@ -165,10 +165,10 @@ def _count(
 
 def _allow(reservations: Sequence[Reservation], audit: Audit, caller: Caller) -> None:
     """Raise `TooManyAttempts` unless every limiter has counted the guess."""
-    wait = max(reservation.retry_after for reservation in reservations)
-    if wait:
-        audit("attempts_limited", **caller._asdict())
-        raise errors.TooManyAttempts(retry_after=wait)
+    refused = max(reservations, key=lambda reservation: reservation.retry_after)
+    if not refused.is_counted:
+        audit("attempts_limited", limiter=refused.limiter.kind, **caller._asdict())
+        raise errors.TooManyAttempts(retry_after=refused.retry_after)
 
 
 @contextmanager

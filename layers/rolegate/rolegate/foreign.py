@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 _ITERATIONS = 2_000_000  # of PBKDF2: Django and Werkzeug write a million, and a sign-in must end in seconds
-_MEMORY = 256 * 2**20  # bytes, 128 * N * r of scrypt: everybody's defaults take 16 to 64 MiB; a function has 512
+_MEMORY = 256 * 2**20  # bytes, 128 * N * r of scrypt: everybody's defaults take 16 to 64 MiB; the functions have 1,769
 _WORK = 2**23  # N * r * p of scrypt: thirteen times Django's, and seconds again
 _SHORTEST = 16  # bytes of a digest: what is shorter can be hit by trying, and what is empty matches everybody
 _SIZES = {"sha1": 20, "sha256": 32, "sha512": 64}  # bytes

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 from rolegate import errors, observe, strictjson
 from rolegate.deadline import Deadline
+from rolegate.edge import Edge
 from rolegate.model import Caller, Tokens
 
 Event = Mapping[str, Any]
 LARGEST_BODY = 65_536  # bytes
-# It has a port: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/adding-cloudfront-headers.html
-CLOUDFRONT = "cloudfront-viewer-address"
 
 STATUS: Mapping[type[errors.RolegateError], tuple[int, str]] = {
     errors.InvalidRequest: (400, "Bad Request"),
@@ -42,25 +41,6 @@ class Response(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Edge(NamedTuple):
-    """One's own CDN before the gateway, which alone knows a secret and sends it as `X-Edge-Secret` with each request.
-
-    Only with it is the client's address taken from the header that the CDN writes; whoever comes past the CDN can write
-    that header too.
-    """
-
-    secret_sha256: str
-    header: str
-
-    def verifies(self, secret: str | None) -> bool:
-        """Tell whether this is the CDN's secret, of which only the hash is known here."""
-        import hashlib  # noqa: PLC0415 - few deployments have a CDN
-        import hmac  # noqa: PLC0415
-
-        told = hashlib.sha256((secret or "").encode(errors="replace")).hexdigest()
-        return hmac.compare_digest(told, self.secret_sha256)
-
-
 class Request:
     """What a handler may ask of an event of a REST API, or of an HTTP API's payload 2.0."""
 
@@ -78,9 +58,8 @@ class Request:
         """The address that the gateway saw, or one's own CDN, and the agent cut to what is worth keeping."""
         identity = self.event["requestContext"].get("identity") or {}
         seen = str(identity.get("sourceIp") or "")
-        if self._edge is not None and self._edge.verifies(self.header("x-edge-secret")):
-            told = self.header(self._edge.header) or ""
-            seen = _address(told, with_port=self._edge.header == CLOUDFRONT) or seen
+        if self._edge is not None:
+            seen = self._edge.address(self.header) or seen
         return Caller(seen, _printable(str(identity.get("userAgent") or ""))[:256])
 
     @property
@@ -240,19 +219,6 @@ def render(response: Response, more: Mapping[str, str]) -> dict[str, Any]:
         "body": body,
         "isBase64Encoded": False,
     }
-
-
-def _address(told: str, *, with_port: bool) -> str | None:
-    """Return the address in what a CDN says, if it is one; that of an IPv6 client may look like one with a port."""
-    import ipaddress  # noqa: PLC0415 - few deployments have a CDN
-
-    told = told.strip()
-    if with_port or told.count(":") == 1 or "]:" in told:
-        told = told.rpartition(":")[0]
-    try:
-        return str(ipaddress.ip_address(told.removeprefix("[").removesuffix("]")))
-    except ValueError:
-        return None
 
 
 def _printable(text: str) -> str:

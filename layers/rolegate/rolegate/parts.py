@@ -8,12 +8,15 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from rolegate.model import Audit
 from rolegate.roles import Roles, parse
 from rolegate.settings import Settings
 
 if TYPE_CHECKING:
-    from rolegate import attempts, credentials, http, sessions, tokens
+    from rolegate import attempts, credentials, edge, sessions, tokens
+    from rolegate import rotation as rotations
     from rolegate.deadline import Deadline
+    from rolegate.observe import Log
     from rolegate.stores.attempts import Attempts
     from rolegate.stores.documents import Documents
     from rolegate.stores.rings import Rings, RingStore
@@ -116,13 +119,13 @@ def accept(env: Settings) -> Callable[[str, str], str]:
     return partial(passwords.accept, rule=passwords.Rule(shortest, longest))
 
 
-def edge(env: Settings) -> "http.Edge | None":
+def cdn(env: Settings) -> "edge.Edge | None":
     """Say how one's own CDN proves itself, if there is one."""
     if not env.environ.get("EDGE_SECRET_SHA256"):
         return None
-    from rolegate import http
+    from rolegate import edge
 
-    return http.Edge(env.digest("EDGE_SECRET_SHA256"), env.text("EDGE_ADDRESS_HEADER").lower())
+    return edge.Edge(env.digest("EDGE_SECRET_SHA256"), env.text("EDGE_ADDRESS_HEADER").lower())
 
 
 def issuer(env: Settings) -> "tokens.Issuer":
@@ -150,3 +153,46 @@ def access_lifetime(env: Settings) -> int:
 def refresh_lifetime(env: Settings) -> int:
     """Read how many seconds a refresh token lives."""
     return env.whole("REFRESH_TOKEN_DAYS", 1, 90) * DAY
+
+
+def sign_in(env: Settings, stores: Stores, audit: Audit, clock: Callable[[], int]) -> "credentials.SignIn":
+    """Say what a sign-in needs, and a change of a password."""
+    from rolegate import credentials
+
+    return credentials.SignIn(
+        users=stores.users(),
+        sessions=stores.sessions(),
+        attempts=stores.attempts(),
+        limits=limits(env),
+        passwords=keeping(env),
+        issuer=issuer(env),
+        signing_keys=stores.rings("SIGNING_KEYS_SECRET"),
+        refresh_keys=stores.rings("REFRESH_KEYS_SECRET"),
+        audit=audit,
+        policy=policy(env, grace=0, rotations_per_late_retry=0),
+        session_lifetime=env.whole("SESSION_DAYS", 1, 365) * DAY,
+        clock=clock,
+    )
+
+
+def rotation(env: Settings, stores: Stores, log: "Log", wait: Callable[[float], None]) -> "rotations.Rotation":
+    """Say what keeping the rings needs."""
+    from rolegate import keyring
+    from rolegate import rotation as rotations
+
+    period = env.whole("KEY_ROTATION_DAYS", 1, 365) * DAY
+    algorithm = env.choice("SIGNING_ALGORITHM", "RS256", "ES256", "EdDSA")
+    return rotations.Rotation(
+        stores={
+            "signing": stores.ring_store("SIGNING_KEYS_SECRET"),
+            "refresh": stores.ring_store("REFRESH_KEYS_SECRET"),
+        },
+        rules={
+            "signing": keyring.Rule(algorithm, period, access_lifetime(env), keyring.generate),
+            "refresh": keyring.Rule(keyring.HMAC, period, refresh_lifetime(env), keyring.generate),
+        },
+        documents=stores.documents(),
+        audit=log.event,
+        measure=log.measure,
+        wait=wait,
+    )

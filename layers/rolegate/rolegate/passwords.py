@@ -52,7 +52,7 @@ def accept(password: str, username: str = "", rule: Rule = DEFAULT) -> str:
         raise InvalidRequest("The password is not valid UTF-8.")
     folded, names = password.casefold(), {username, username.partition("@")[0]}
     if any(len(name) >= SHORTEST_NAME and name in folded for name in names):
-        raise InvalidRequest("The password must not contain the username.")
+        raise InvalidRequest("The password must not contain the username, nor what stands before its @.")
     if blocklist.is_common(password):
         raise InvalidRequest("This password is among those that are tried first. Choose another.")
     return password
