@@ -35,7 +35,13 @@ def problem(answer: tuple[int, Any], status: int, code: str) -> None:
     assert (answer[1]["status"], answer[1]["code"]) == (status, code)
 
 
-@pytest.mark.parametrize("path", ["/register", "/login", "/refresh", "/logout"])
+@pytest.fixture(scope="module")
+def signed_in(world: Any) -> dict[str, list[tuple[str, str]]]:
+    """The header lines that a path asks for, whatever the body."""
+    return {"/me/password": [("Authorization", f"Bearer {world.login('alice')['access_token']}")]}
+
+
+@pytest.mark.parametrize("path", ["/register", "/login", "/refresh", "/logout", "/me/password"])
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "code"),
     [
@@ -43,8 +49,8 @@ def problem(answer: tuple[int, Any], status: int, code: str) -> None:
         (b"", JSON, 400, "invalid_request"),
         (b"junk", JSON, 400, "invalid_request"),
         (b"[]", JSON, 400, "invalid_request"),
-        (b'{"username": 1, "password": 2, "token": 3}', JSON, 400, "invalid_request"),
-        (b'{"username": "", "password": "", "token": ""}', JSON, 400, "invalid_request"),
+        (b'{"username": 1, "password": 2, "token": 3, "current_password": 4}', JSON, 400, "invalid_request"),
+        (b'{"username": "", "password": "", "token": "", "current_password": ""}', JSON, 400, "invalid_request"),
         (b"{}", JSON, 400, "invalid_request"),
         (b"[" * 20_000 + b"]" * 20_000, JSON, 400, "invalid_request"),
         (b'{"n": ' + b"9" * 5_000 + b"}", JSON, 400, "invalid_request"),
@@ -70,9 +76,16 @@ def problem(answer: tuple[int, Any], status: int, code: str) -> None:
     ],
 )
 def test_a_body_that_makes_no_sense_is_refused(
-    world: Any, path: str, body: bytes | None, content_type: str, status: int, code: str
+    world: Any,
+    signed_in: dict[str, list[tuple[str, str]]],
+    path: str,
+    body: bytes | None,
+    content_type: str,
+    status: int,
+    code: str,
 ) -> None:
-    problem(send(world, "POST", path, body, [("Content-Type", content_type)]), status, code)
+    lines = [("Content-Type", content_type), *signed_in.get(path, [])]
+    problem(send(world, "POST", path, body, lines), status, code)
 
 
 def test_bad_utf8_in_a_new_password_is_refused(world: Any) -> None:
