@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import Any
 
 import bcrypt
@@ -25,7 +24,6 @@ class Checks:
     """How many passwords bcrypt was asked about."""
 
     def __init__(self) -> None:
-        self._counted = count()
         self.made = 0
         self._lock = threading.Lock()
 

@@ -79,7 +79,7 @@ class Reservation(NamedTuple):
         return self.succeeded_at is not None and now - self.succeeded_at < TRUSTED and self.succeeded_at >= since
 
     def refund(self, now: int) -> int:
-        """Return the seconds to give back for a guess that was right: what of it has not run out by itself since.
+        """Return the seconds to give back for a guess: what of it has not run out by itself since.
 
         Its own time runs only when that of the guesses before it is over. Never more than it moved the limiter on, so
         that nobody refills another's budget.

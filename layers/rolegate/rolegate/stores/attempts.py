@@ -43,10 +43,8 @@ class Attempts:
                 condition,
                 {":id": guess_id, ":expires": now + limiter.lifetime, **values, ":now": now},
             )
-            tat, known = (
-                stands.get("tat", 0),
-                Reservation(limiter, guess_id, now, succeeded_at=stands.get("succeeded_at")),
-            )
+            tat = stands.get("tat", 0)
+            known = Reservation(limiter, guess_id, now, succeeded_at=stands.get("succeeded_at"))
             if done or stands.get("guess_id") == guess_id:
                 return known._replace(backlog=tat - limiter.limit.seconds - now)
             if (wait := retry_after(tat, limiter.limit, now)) > 0:
@@ -55,7 +53,7 @@ class Attempts:
         raise Unavailable
 
     def give_back(self, reservation: Reservation, now: int) -> None:
-        """Take a guess that was right out of the count; a second try of the same call takes nothing more."""
+        """Take a guess that was right, or got no answer, out of the count; a second try of the call takes no more."""
         self._settle(reservation, {"refund": reservation.refund(now)}, now)
 
     def succeeded(self, reservation: Reservation, now: int) -> None:
